@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+// The rooms of Wizmesh and the arrows between them: see docs/ARCHITECTURE.md; Scripts/check-imports.sh enforces them.
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// A plugin that ships with the mesh: its folder holds plugin.json, README.md and Sources/.
+func plugin(_ name: String, dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: ["WizPlugin"] + dependencies,
+        path: "plugins/\(name)/Sources",
+        resources: resources,
+        swiftSettings: settings
+    )
+}
+
+func room(_ name: String, dependencies: [Target.Dependency] = [], extra: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings + extra)
+}
+
+func tests(_ name: String, dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "wizmesh",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "WizPlugin", targets: ["WizPlugin"]),
+        .library(name: "MeshClient", targets: ["MeshClient"]),
+        .library(name: "MeshTesting", targets: ["MeshTesting"]),
+        .library(name: "SemanticVersion", targets: ["SemanticVersion"]),
+        .library(name: "MeshInternals", targets: ["ZeroMQ", "MeshProtocol", "BrokerCore", "Broker"]),
+        .executable(name: "wiz", targets: ["wiz"]),
+        .executable(name: "wizmesh-broker", targets: ["wizmesh-broker"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+    ],
+    targets: [
+        .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+        .target(name: "CLinuxShims"),
+        room("ZeroMQ", dependencies: ["CZeroMQ", "CLinuxShims"]),
+        room("MeshProtocol"),
+        room("SemanticVersion"),
+        room("ConfigDocument", dependencies: [yams]),
+        room("Manifest", dependencies: ["ConfigDocument", "SemanticVersion"]),
+        room("BrokerCore", dependencies: ["MeshProtocol", "SemanticVersion", deque, histogram]),
+        room("Broker", dependencies: ["BrokerCore", "MeshProtocol", "ZeroMQ", "CLinuxShims", "ConfigDocument", log]),
+        room("MeshClient", dependencies: ["MeshProtocol", "ZeroMQ", "CLinuxShims", deque, log]),
+        room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "CLinuxShims", log]),
+        room("PluginHost", dependencies: ["Manifest", "MeshClient", subprocess, log]),
+        room("MeshTesting", dependencies: ["BrokerCore", "MeshProtocol", "Broker", "MeshClient", "WizPlugin"]),
+        .executableTarget(
+            name: "wiz",
+            dependencies: [
+                "Broker", "MeshClient", "PluginHost", "Manifest", "SemanticVersion", arguments, histogram, log,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "wizmesh-broker",
+            dependencies: ["Broker", arguments, log],
+            path: "broker/Sources",
+            swiftSettings: settings
+        ),
+        plugin("echo"),
+        plugin("ngram-llm"),
+        plugin("ui"),
+        plugin("midnight-theme"),
+        plugin("filesystem-access"),
+        tests("ZeroMQTests", dependencies: ["ZeroMQ"]),
+        tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
+        tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
