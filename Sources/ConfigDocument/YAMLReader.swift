@@ -124,9 +124,12 @@ struct YAMLReader {
     }
 
     private func scalar(_ scalar: Yams.Node.Scalar, at place: ConfigPosition, path: String) -> ConfigNode? {
-        guard untagged(scalar.tag, at: place, path: path) else { return nil }
         let text = scalar.string
-        guard scalar.style == .plain || scalar.style == .any else { return ConfigNode(.string(text), at: place) }
+        if scalar.style != .plain, scalar.tag.rawValue == Yams.Tag.Name.str.rawValue {
+            return ConfigNode(.string(text), at: place)
+        }
+        guard untagged(scalar.tag, at: place, path: path) else { return nil }
+        if scalar.style != .plain { return ConfigNode(.string(text), at: place) }
         let content: ConfigNode.Content =
             switch text {
             case "", "~", "null", "Null", "NULL": .null
