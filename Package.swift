@@ -59,7 +59,11 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
         .target(name: "CLinuxShims"),
-        room("ZeroMQ", dependencies: ["CZeroMQ", "CLinuxShims"]),
+        room(
+            "ZeroMQ",
+            dependencies: ["CZeroMQ", "CLinuxShims"],
+            extra: [.enableExperimentalFeature("Lifetimes")]
+        ),
         room("MeshProtocol"),
         room("SemanticVersion"),
         room("ConfigDocument", dependencies: [yams]),
@@ -88,7 +92,7 @@ let package = Package(
         plugin("ui"),
         plugin("midnight-theme"),
         plugin("filesystem-access"),
-        tests("ZeroMQTests", dependencies: ["ZeroMQ"]),
+        tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
     ],
