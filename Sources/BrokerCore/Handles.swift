@@ -1,0 +1,50 @@
+// What the core and its shell call things between them: connections, payloads, sessions.
+
+/// A connection as the shell knows it. A handle, never an identity, and never shown to a peer.
+public struct PeerHandle: Hashable, Sendable {
+    /// The listener's number in the high half, the transport's routing id in the low half.
+    public var rawValue: UInt64
+    /// Names a connection.
+    @inlinable public init(listener: UInt32, routingID: UInt32) {
+        rawValue = UInt64(listener) << 32 | UInt64(routingID)
+    }
+    /// Which listener it came through.
+    @inlinable public var listener: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
+    /// The transport's routing id.
+    @inlinable public var routingID: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+}
+
+/// A payload that the shell keeps for the core. Whoever gets a handle owns one reference: it gives it back with exactly one
+/// ``Outbox`` send that moves it or one release. A send that shares leaves the reference with the core.
+public struct BodyHandle: Hashable, Sendable {
+    /// The shell's slot; ``none`` for a message without a payload.
+    public var rawValue: UInt32
+    /// Names a slot.
+    @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// No payload.
+    @inlinable public static var none: BodyHandle { BodyHandle(rawValue: .max) }
+    /// True when there is no payload.
+    @inlinable public var isNone: Bool { rawValue == .max }
+}
+
+/// A session's public number: not a secret, and not used twice within an epoch.
+public struct SessionID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The number; zero is the broker itself.
+    public var rawValue: UInt64
+    /// Names a session.
+    @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
+    /// The broker's own, which provides the service `mesh`.
+    public static let broker = SessionID(rawValue: 0)
+    /// Orders sessions by age.
+    public static func < (left: SessionID, right: SessionID) -> Bool { left.rawValue < right.rawValue }
+    /// The number in decimal.
+    public var description: String { String(rawValue) }
+}
+
+/// What the transport vouches for about a connection.
+public enum Credentials: Hashable, Sendable {
+    /// The kernel's word on the process at the other end of a local socket.
+    case local(user: UInt32, process: Int32)
+    /// The principal that the mesh file gives to the peer's CURVE key.
+    case key(principal: String)
+}
