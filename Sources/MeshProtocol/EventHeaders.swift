@@ -1,6 +1,8 @@
 // The headers of events: SUBSCRIBE SUBSCRIBED UNSUBSCRIBE PUBLISH EVENT. Pure.
 
-/// SUBSCRIBE: asks for the events whose topic matches a pattern. Answered with SUBSCRIBED or FAIL.
+/// SUBSCRIBE: asks for the events whose topic matches a pattern.
+///
+/// Answered with SUBSCRIBED or FAIL.
 public struct Subscribe: HeaderFields {
     /// SUBSCRIBE.
     public static let verb = Verb.subscribe
@@ -55,7 +57,7 @@ public struct Subscribe: HeaderFields {
         HeaderWriter.credit(credit, to: &buffer)
         HeaderWriter.integer(history, to: &buffer)
         HeaderWriter.integer(since, to: &buffer)
-        HeaderWriter.text(pattern, maximum: WireLimits.topicByteCount, to: &buffer)
+        HeaderWriter.text(pattern, to: &buffer)
     }
 }
 
@@ -97,7 +99,9 @@ public struct Subscribed: HeaderFields {
     }
 }
 
-/// UNSUBSCRIBE: ends a subscription. Answered with END or FAIL.
+/// UNSUBSCRIBE: ends a subscription.
+///
+/// Answered with END or FAIL.
 public struct Unsubscribe: HeaderFields {
     /// UNSUBSCRIBE.
     public static let verb = Verb.unsubscribe
@@ -183,7 +187,7 @@ extension PublishHeader: HeaderFields {
             id: id.wire,
             to: &buffer
         )
-        HeaderWriter.text(topic, maximum: WireLimits.topicByteCount, to: &buffer)
+        HeaderWriter.text(topic, to: &buffer)
     }
 }
 
@@ -265,8 +269,8 @@ public struct Event: HeaderFields {
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.event, flags: flags.rawValue, contentType: contentType, id: id.wire, to: &buffer)
         Self.write(numbers, to: &buffer)
-        HeaderWriter.text(topic, maximum: WireLimits.topicByteCount, to: &buffer)
-        HeaderWriter.text(publisher, maximum: WireLimits.nameByteCount, to: &buffer)
+        HeaderWriter.text(topic, to: &buffer)
+        HeaderWriter.text(publisher, to: &buffer)
     }
 
     /// Appends an EVENT whose texts are at hand as bytes: the broker's way, without a string.

@@ -2,28 +2,51 @@
 
 /// One decoded header.
 public enum Header: Hashable, Sendable {
+    /// HELLO.
     case hello(Hello)
+    /// WELCOME.
     case welcome(Welcome)
+    /// REJECT.
     case reject(Reject)
+    /// PING.
     case ping(Ping)
+    /// PONG.
     case pong(Pong)
+    /// BYE.
     case bye(Bye)
+    /// PROVIDE.
     case provide(Provide)
+    /// WITHDRAW.
     case withdraw(Withdraw)
+    /// CAPACITY.
     case capacity(Capacity)
+    /// DRAIN.
     case drain(Drain)
+    /// CALL.
     case call(CallHeader)
+    /// ACCEPT.
     case accept(Accept)
+    /// CHUNK.
     case chunk(Chunk)
+    /// END.
     case end(End)
+    /// FAIL.
     case fail(Fail)
+    /// REFUSE.
     case refuse(Refuse)
+    /// CANCEL.
     case cancel(Cancel)
+    /// CREDIT.
     case credit(CreditGrant)
+    /// SUBSCRIBE.
     case subscribe(Subscribe)
+    /// SUBSCRIBED.
     case subscribed(Subscribed)
+    /// UNSUBSCRIBE.
     case unsubscribe(Unsubscribe)
+    /// PUBLISH.
     case publish(PublishHeader)
+    /// EVENT.
     case event(Event)
 
     /// Reads a header of any verb.

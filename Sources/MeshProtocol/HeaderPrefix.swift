@@ -65,6 +65,12 @@ public struct HeaderPrefix: Hashable, Sendable {
         return prefix
     }
 
+    /// The status, which must not be OK.
+    func failure(_ reader: HeaderReader) throws(DecodeError) -> Status {
+        guard status != .ok else { throw reader.error("status", at: 6, .unknownValue(0)) }
+        return status
+    }
+
     /// The id as a peer's own request.
     func request(_ reader: HeaderReader) throws(DecodeError) -> RequestID {
         guard let request = RequestID(id) else {
@@ -91,6 +97,11 @@ extension HeaderFields {
     public static func decode(_ bytes: [UInt8]) throws(DecodeError) -> Self {
         try bytes.span.bytes.withUnsafeBytes { (raw) throws(DecodeError) in try decode(raw) }
     }
+
+    /// Throws what a receiver of this header would: an SDK asks before it sends what its user named.
+    ///
+    /// - Throws: ``DecodeError`` naming the field that is too long, empty or otherwise wrong.
+    public func validate() throws(DecodeError) { _ = try Self.decode(encoded()) }
 
     /// The header as an array of its own.
     public func encoded() -> [UInt8] {

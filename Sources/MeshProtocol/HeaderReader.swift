@@ -1,7 +1,9 @@
 // Reads the fields of a header in order, checking each against the bytes that are left. Pure; never allocates but for
 // the strings it returns, never traps on any input.
 
-/// A cursor over a header's bytes. It must not outlive the buffer it was made from.
+/// A cursor over a header's bytes.
+///
+/// It must not outlive the buffer it was made from.
 public struct HeaderReader {
     /// The header.
     @usableFromInline let bytes: UnsafeRawBufferPointer
@@ -112,7 +114,9 @@ public struct TextSlice: Hashable, Sendable {
     }
     /// True when there is no text.
     @inlinable public var isEmpty: Bool { count == 0 }
-    /// The text's bytes, in the header it was read from. A place outside of `header` gives no bytes.
+    /// The text's bytes, in the header it was read from.
+    ///
+    /// A place outside of `header` gives no bytes.
     @inlinable public func bytes(in header: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let start = Int(offset)
         let end = start + Int(count)
@@ -151,13 +155,41 @@ extension String: HeaderText {
 }
 
 extension TextSlice: HeaderText {
-    /// Reads a text's place.
+    /// Reads a text's place and checks that it is UTF-8: what the broker passes on must be readable by who gets it.
     public static func read(
         _ field: StaticString,
         maximum: Int,
         from reader: inout HeaderReader
     ) throws(DecodeError) -> TextSlice {
-        try reader.slice(field, maximum: maximum)
+        let start = reader.offset
+        let slice = try reader.slice(field, maximum: maximum)
+        guard slice.isUTF8(in: reader.bytes) else { throw reader.error(field, at: start, .notUTF8) }
+        return slice
+    }
+
+    /// True when the text's bytes are UTF-8; ASCII, looked at in words, is the usual case.
+    @inline(__always)
+    func isUTF8(in header: UnsafeRawBufferPointer) -> Bool {
+        if isEmpty { return true }
+        let text = bytes(in: header)
+        var high: UInt64 = 0
+        if text.count >= 8 {
+            for place in stride(from: 0, to: text.count - 8, by: 8) {
+                high |= text.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            }
+            high |= text.loadUnaligned(fromByteOffset: text.count - 8, as: UInt64.self)
+        } else if text.count >= 4 {
+            high = UInt64(text.loadUnaligned(as: UInt32.self))
+            high |= UInt64(text.loadUnaligned(fromByteOffset: text.count - 4, as: UInt32.self))
+        } else {
+            for byte in text { high |= UInt64(byte) }
+        }
+        return high & 0x8080_8080_8080_8080 == 0 || Self.isValid(text)
+    }
+
+    @inline(never)
+    private static func isValid(_ text: UnsafeRawBufferPointer) -> Bool {
+        text.withMemoryRebound(to: UInt8.self) { (try? UTF8Span(validating: $0.span)) != nil }
     }
     /// The length.
     public var byteCount: Int { Int(count) }

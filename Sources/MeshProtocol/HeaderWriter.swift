@@ -1,7 +1,11 @@
 // Writes the fields of a header in order, at the end of a byte array that the caller owns and reuses. Pure.
 
-/// Appends little-endian fields to a buffer. Texts that are too long are cut at a character's end, never refused: what a
-/// sender may say is checked where it is made, and a sentence for people may always be shortened.
+/// Appends little-endian fields to a buffer; never refuses.
+///
+/// Sentences for people are cut to their limit. Names, keys and lists are written as they are, since half a name is
+/// another name: one over its limit makes a header that the receiver refuses, naming the field, and that
+/// ``HeaderFields/validate()`` refuses before it is sent. A text or list that its length field cannot count makes a
+/// header over ``WireLimits/headerByteCount``, refused before any field is read.
 struct HeaderWriter {
     /// Appends an integer.
     @inline(__always)
@@ -9,23 +13,31 @@ struct HeaderWriter {
         withUnsafeBytes(of: value.littleEndian) { buffer.append(contentsOf: $0) }
     }
 
-    /// Appends a text with its length.
-    static func text(_ text: String, maximum: Int, to buffer: inout [UInt8]) {
+    /// Appends a name, key or other text for programs, whole.
+    static func text(_ text: String, to buffer: inout [UInt8]) {
         var text = text
-        let count = text.withUTF8 { bytes in
-            var end = Swift.min(bytes.count, maximum)
-            while end < bytes.count, end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
-            integer(UInt16(truncatingIfNeeded: end), to: &buffer)
-            buffer.append(contentsOf: bytes[0..<end])
-            return end
-        }
-        assert(count <= maximum)
+        text.withUTF8 { bytes(UnsafeRawBufferPointer($0), to: &buffer) }
     }
 
-    /// Appends raw bytes with their length; they have been read from a header, so they fit.
+    /// Appends a text for people, cut at a character's end when it is too long.
+    static func sentence(_ text: String, maximum: Int, to buffer: inout [UInt8]) {
+        var text = text
+        text.withUTF8 { utf8 in
+            var end = Swift.min(utf8.count, maximum)
+            while end < utf8.count, end > 0, utf8[end] & 0xC0 == 0x80 { end -= 1 }
+            bytes(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: utf8[0..<end])), to: &buffer)
+        }
+    }
+
+    /// Appends a text that is at hand as bytes, whole.
     static func bytes(_ bytes: UnsafeRawBufferPointer, to buffer: inout [UInt8]) {
-        integer(UInt16(truncatingIfNeeded: bytes.count), to: &buffer)
+        integer(UInt16(clamping: bytes.count), to: &buffer)
         buffer.append(contentsOf: bytes)
+    }
+
+    /// Appends the number of a list's elements.
+    static func count(_ count: Int, to buffer: inout [UInt8]) {
+        integer(UInt16(clamping: count), to: &buffer)
     }
 
     /// Appends the sixteen bytes that every header begins with.
@@ -38,12 +50,21 @@ struct HeaderWriter {
         id: WireID,
         to buffer: inout [UInt8]
     ) {
-        integer(ProtocolVersion.current.rawValue, to: &buffer)
-        integer(verb.rawValue, to: &buffer)
-        integer(flags, to: &buffer)
-        integer(contentType.rawValue, to: &buffer)
-        integer(status.rawValue, to: &buffer)
-        integer(id.rawValue, to: &buffer)
+        let words = (prefixWord(verb, flags, contentType, status), id.rawValue.littleEndian)
+        withUnsafeBytes(of: words) { buffer.append(contentsOf: $0) }
+    }
+
+    /// The first eight bytes of a header, as a number that stands in memory as they stand on the wire.
+    @inline(__always)
+    static func prefixWord(_ verb: Verb, _ flags: UInt16, _ contentType: ContentType, _ status: Status) -> UInt64 {
+        let low = UInt64(ProtocolVersion.current.rawValue) | UInt64(verb.rawValue) << 8 | UInt64(flags) << 16
+        return (low | UInt64(contentType.rawValue) << 32 | UInt64(status.rawValue) << 48).littleEndian
+    }
+
+    /// Two numbers of four bytes as one of eight that stands in memory as they stand on the wire.
+    @inline(__always)
+    static func pair(_ first: UInt32, _ second: UInt32) -> UInt64 {
+        (UInt64(first) | UInt64(second) << 32).littleEndian
     }
 }
 

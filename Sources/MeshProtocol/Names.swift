@@ -68,7 +68,9 @@ public enum Topics {
         return true
     }
 
-    /// True when a topic matches a pattern. Both must be well formed. `>` stands for one word or more.
+    /// True when a topic matches a pattern.
+    ///
+    /// Both must be well formed. `>` stands for one word or more.
     public static func matches(pattern: String, topic: String) -> Bool {
         var pattern = pattern.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)[...]
         var topic = topic.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)[...]

@@ -1,6 +1,8 @@
 // The headers of a call under way: ACCEPT CHUNK END FAIL REFUSE CANCEL CREDIT. Pure.
 
-/// ACCEPT: the worker is at the call. It may leave it out when it answers within a second.
+/// ACCEPT: the worker is at the call.
+///
+/// It may leave it out when it answers within a second.
 public struct Accept: HeaderFields {
     /// ACCEPT.
     public static let verb = Verb.accept
@@ -83,7 +85,9 @@ public struct End: HeaderFields {
     public var queuedMicroseconds: UInt32
     /// How long the worker had it, in microseconds; the broker fills it in.
     public var serviceMicroseconds: UInt32
-    /// The session of the worker; the broker fills it in. Zero: the broker itself.
+    /// The session of the worker; the broker fills it in.
+    ///
+    /// Zero: the broker itself.
     public var provider: UInt64
     /// Makes an END.
     public init(
@@ -117,10 +121,13 @@ public struct End: HeaderFields {
 
     /// Appends the header to a buffer.
     public func encode(to buffer: inout [UInt8]) {
-        HeaderWriter.prefix(.end, contentType: contentType, id: id, to: &buffer)
-        HeaderWriter.integer(queuedMicroseconds, to: &buffer)
-        HeaderWriter.integer(serviceMicroseconds, to: &buffer)
-        HeaderWriter.integer(provider, to: &buffer)
+        let words = (
+            HeaderWriter.prefixWord(.end, 0, contentType, .ok),
+            id.rawValue.littleEndian,
+            HeaderWriter.pair(queuedMicroseconds, serviceMicroseconds),
+            provider.littleEndian
+        )
+        withUnsafeBytes(of: words) { buffer.append(contentsOf: $0) }
     }
 }
 
@@ -178,14 +185,14 @@ public struct Fail: HeaderFields {
     public static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> Fail {
         var reader = HeaderReader(bytes)
         let prefix = try HeaderPrefix.read(.fail, knownFlags: FailFlags.known.rawValue, from: &reader)
-        guard prefix.status != .ok else { throw reader.error("status", at: 6, .unknownValue(0)) }
+        let status = try prefix.failure(reader)
         let retryAfter: UInt32 = try reader.integer("retryAfterMilliseconds")
         let clock: Clock = try reader.choice("clock")
         let phase: CallPhase = try reader.choice("phase")
         let fail = Fail(
             flags: FailFlags(rawValue: prefix.flags),
             contentType: prefix.contentType,
-            status: prefix.status,
+            status: status,
             id: prefix.id,
             retryAfterMilliseconds: retryAfter,
             clock: clock,
@@ -211,9 +218,9 @@ public struct Fail: HeaderFields {
         HeaderWriter.integer(retryAfterMilliseconds, to: &buffer)
         HeaderWriter.integer(clock.rawValue, to: &buffer)
         HeaderWriter.integer(phase.rawValue, to: &buffer)
-        HeaderWriter.text(origin, maximum: WireLimits.nameByteCount, to: &buffer)
-        HeaderWriter.text(message, maximum: WireLimits.messageByteCount, to: &buffer)
-        HeaderWriter.text(hint, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.text(origin, to: &buffer)
+        HeaderWriter.sentence(message, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(hint, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }
 
@@ -242,7 +249,7 @@ public struct Refuse: HeaderFields {
         var reader = HeaderReader(bytes)
         let prefix = try HeaderPrefix.read(.refuse, from: &reader)
         let refuse = Refuse(
-            status: prefix.status,
+            status: try prefix.failure(reader),
             id: prefix.id,
             retryAfterMilliseconds: try reader.integer("retryAfterMilliseconds"),
             message: try reader.text("message", maximum: WireLimits.messageByteCount)
@@ -255,12 +262,14 @@ public struct Refuse: HeaderFields {
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.refuse, status: status, id: id, to: &buffer)
         HeaderWriter.integer(retryAfterMilliseconds, to: &buffer)
-        HeaderWriter.text(message, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(message, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }
 
-/// CANCEL: stop. From a caller, its call ends with FAIL CANCELLED. To a worker: the caller no longer waits; the worker
-/// acknowledges with END or FAIL, and its slot stays taken until then.
+/// CANCEL: stop.
+///
+/// From a caller, its call ends with FAIL CANCELLED. To a worker: the caller no longer waits; the worker acknowledges
+/// with END or FAIL, and its slot stays taken until then.
 public struct Cancel: HeaderFields {
     /// CANCEL.
     public static let verb = Verb.cancel
@@ -293,7 +302,7 @@ public struct Cancel: HeaderFields {
     /// Appends the header to a buffer.
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.cancel, status: status, id: id, to: &buffer)
-        HeaderWriter.text(reason, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(reason, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }
 

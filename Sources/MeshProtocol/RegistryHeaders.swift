@@ -38,8 +38,10 @@ public struct Attribute: Hashable, Sendable {
     }
 }
 
-/// PROVIDE: registers a service, or describes a live registration anew when the id is one. Answered with END or FAIL.
-/// The payload, if any, is a JSON document that describes the methods' parameters and results.
+/// PROVIDE: registers a service, or describes a live registration anew when the id is one.
+///
+/// Answered with END or FAIL. The payload, if any, is a JSON document that describes the methods' parameters and
+/// results.
 public struct Provide: HeaderFields {
     /// PROVIDE.
     public static let verb = Verb.provide
@@ -148,22 +150,22 @@ public struct Provide: HeaderFields {
         HeaderWriter.prefix(.provide, contentType: contentType, id: id.wire, to: &buffer)
         HeaderWriter.integer(capacity, to: &buffer)
         HeaderWriter.integer(weight, to: &buffer)
-        HeaderWriter.text(service, maximum: WireLimits.nameByteCount, to: &buffer)
-        HeaderWriter.text(version, maximum: WireLimits.versionByteCount, to: &buffer)
-        HeaderWriter.integer(UInt16(truncatingIfNeeded: methods.count), to: &buffer)
+        HeaderWriter.text(service, to: &buffer)
+        HeaderWriter.text(version, to: &buffer)
+        HeaderWriter.count(methods.count, to: &buffer)
         for method in methods {
-            HeaderWriter.text(method.name, maximum: WireLimits.nameByteCount, to: &buffer)
+            HeaderWriter.text(method.name, to: &buffer)
             HeaderWriter.integer(method.flags.rawValue, to: &buffer)
             HeaderWriter.integer(method.deadlineMilliseconds, to: &buffer)
-            HeaderWriter.integer(UInt16(truncatingIfNeeded: method.permissions.count), to: &buffer)
+            HeaderWriter.count(method.permissions.count, to: &buffer)
             for permission in method.permissions {
-                HeaderWriter.text(permission, maximum: WireLimits.nameByteCount, to: &buffer)
+                HeaderWriter.text(permission, to: &buffer)
             }
         }
         Attribute.write(attributes, to: &buffer)
-        HeaderWriter.integer(UInt16(truncatingIfNeeded: capabilities.count), to: &buffer)
+        HeaderWriter.count(capabilities.count, to: &buffer)
         for capability in capabilities {
-            HeaderWriter.text(capability, maximum: WireLimits.nameByteCount, to: &buffer)
+            HeaderWriter.text(capability, to: &buffer)
         }
     }
 }
@@ -184,15 +186,17 @@ extension Attribute {
     }
 
     static func write(_ attributes: [Attribute], to buffer: inout [UInt8]) {
-        HeaderWriter.integer(UInt16(truncatingIfNeeded: attributes.count), to: &buffer)
+        HeaderWriter.count(attributes.count, to: &buffer)
         for attribute in attributes {
-            HeaderWriter.text(attribute.name, maximum: WireLimits.nameByteCount, to: &buffer)
-            HeaderWriter.text(attribute.value, maximum: WireLimits.valueByteCount, to: &buffer)
+            HeaderWriter.text(attribute.name, to: &buffer)
+            HeaderWriter.text(attribute.value, to: &buffer)
         }
     }
 }
 
-/// WITHDRAW: takes a registration back at once; calls already given out go on. Answered with END or FAIL.
+/// WITHDRAW: takes a registration back at once; calls already given out go on.
+///
+/// Answered with END or FAIL.
 public struct Withdraw: HeaderFields {
     /// WITHDRAW.
     public static let verb = Verb.withdraw
@@ -215,7 +219,9 @@ public struct Withdraw: HeaderFields {
     }
 }
 
-/// CAPACITY: tells how many calls a registration takes from now on. Not answered; FAIL when there is no such registration.
+/// CAPACITY: tells how many calls a registration takes from now on.
+///
+/// Not answered; FAIL when there is no such registration.
 public struct Capacity: HeaderFields {
     /// CAPACITY.
     public static let verb = Verb.capacity
@@ -253,8 +259,10 @@ public struct Capacity: HeaderFields {
     }
 }
 
-/// DRAIN: no new work. From a worker: for all its registrations, answered with END once none of its calls is in flight.
-/// From the broker (id zero): the worker shall finish what it has, and leave.
+/// DRAIN: no new work.
+///
+/// From a worker: for all its registrations, answered with END once none of its calls is in flight. From the broker (id
+/// zero): the worker shall finish what it has, and leave.
 public struct Drain: HeaderFields {
     /// DRAIN.
     public static let verb = Verb.drain
@@ -288,6 +296,6 @@ public struct Drain: HeaderFields {
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.drain, id: id, to: &buffer)
         HeaderWriter.integer(graceMilliseconds, to: &buffer)
-        HeaderWriter.text(reason, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(reason, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }

@@ -1,6 +1,8 @@
 // The headers by which a session begins, lives and ends: HELLO WELCOME REJECT PING PONG BYE. Pure.
 
-/// HELLO: a peer's first word on a connection. Names in it are claims; the broker checks them against the principal.
+/// HELLO: a peer's first word on a connection.
+///
+/// Names in it are claims; the broker checks them against the principal.
 public struct Hello: HeaderFields {
     /// HELLO.
     public static let verb = Verb.hello
@@ -66,11 +68,11 @@ public struct Hello: HeaderFields {
         HeaderWriter.integer(minimumVersion.rawValue, to: &buffer)
         HeaderWriter.integer(maximumVersion.rawValue, to: &buffer)
         HeaderWriter.integer(lastEpoch, to: &buffer)
-        HeaderWriter.text(name, maximum: WireLimits.nameByteCount, to: &buffer)
-        HeaderWriter.text(version, maximum: WireLimits.versionByteCount, to: &buffer)
-        HeaderWriter.text(instance, maximum: WireLimits.nameByteCount, to: &buffer)
-        HeaderWriter.text(ticket, maximum: WireLimits.ticketByteCount, to: &buffer)
-        HeaderWriter.text(sdk, maximum: WireLimits.nameByteCount, to: &buffer)
+        HeaderWriter.text(name, to: &buffer)
+        HeaderWriter.text(version, to: &buffer)
+        HeaderWriter.text(instance, to: &buffer)
+        HeaderWriter.text(ticket, to: &buffer)
+        HeaderWriter.sentence(sdk, maximum: WireLimits.nameByteCount, to: &buffer)
     }
 }
 
@@ -147,13 +149,15 @@ public struct Welcome: HeaderFields {
         HeaderWriter.integer(heartbeatMilliseconds, to: &buffer)
         HeaderWriter.integer(maximumPayloadByteCount, to: &buffer)
         HeaderWriter.integer(maximumCallCount, to: &buffer)
-        HeaderWriter.text(principal, maximum: WireLimits.nameByteCount, to: &buffer)
-        HeaderWriter.text(ticket, maximum: WireLimits.ticketByteCount, to: &buffer)
-        HeaderWriter.text(broker, maximum: WireLimits.nameByteCount, to: &buffer)
+        HeaderWriter.text(principal, to: &buffer)
+        HeaderWriter.text(ticket, to: &buffer)
+        HeaderWriter.sentence(broker, maximum: WireLimits.nameByteCount, to: &buffer)
     }
 }
 
-/// REJECT: the broker did not take the peer in, or ends its session for a broken rule. Nothing more is read from it.
+/// REJECT: the broker did not take the peer in, or ends its session for a broken rule.
+///
+/// Nothing more is read from it.
 public struct Reject: HeaderFields {
     /// REJECT.
     public static let verb = Verb.reject
@@ -176,7 +180,7 @@ public struct Reject: HeaderFields {
         var reader = HeaderReader(bytes)
         let prefix = try HeaderPrefix.read(.reject, from: &reader)
         return Reject(
-            status: prefix.status,
+            status: try prefix.failure(reader),
             retryAfterMilliseconds: try reader.integer("retryAfterMilliseconds"),
             message: try reader.text("message", maximum: WireLimits.messageByteCount)
         )
@@ -186,7 +190,7 @@ public struct Reject: HeaderFields {
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.reject, status: status, id: .session, to: &buffer)
         HeaderWriter.integer(retryAfterMilliseconds, to: &buffer)
-        HeaderWriter.text(message, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(message, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }
 
@@ -265,6 +269,6 @@ public struct Bye: HeaderFields {
     /// Appends the header to a buffer.
     public func encode(to buffer: inout [UInt8]) {
         HeaderWriter.prefix(.bye, status: status, id: .session, to: &buffer)
-        HeaderWriter.text(reason, maximum: WireLimits.messageByteCount, to: &buffer)
+        HeaderWriter.sentence(reason, maximum: WireLimits.messageByteCount, to: &buffer)
     }
 }

@@ -1,6 +1,8 @@
 // The status registry: how a call, a request or a session ended. Pure; the numbers are normative (docs/PROTOCOL.md, "Status").
 
-/// How something ended. The numbers 0–16 are those of gRPC, so that gateways need no table.
+/// How something ended.
+///
+/// The numbers 0–16 are those of gRPC, so that gateways need no table.
 public struct Status: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
     /// The number on the wire.
     public let rawValue: UInt16

@@ -2,31 +2,54 @@
 
 /// What a frame asks or tells: the second byte of every header.
 public enum Verb: UInt8, Sendable, CaseIterable {
+    /// A peer's first word.
     case hello = 0x01
+    /// The broker takes the peer in.
     case welcome = 0x02
+    /// The broker does not take the peer in, or ends its session for a broken rule.
     case reject = 0x03
+    /// Asks for a PONG.
     case ping = 0x04
+    /// Answers a PING.
     case pong = 0x05
+    /// Ends the session in good order.
     case bye = 0x06
 
+    /// Registers a service.
     case provide = 0x10
+    /// Takes a registration back.
     case withdraw = 0x11
+    /// Changes what a registration takes.
     case capacity = 0x12
+    /// No new work.
     case drain = 0x13
 
+    /// Asks for a method.
     case call = 0x20
+    /// The worker is at the call.
     case accept = 0x21
+    /// One element of a stream.
     case chunk = 0x22
+    /// The good end of a request.
     case end = 0x23
+    /// The bad end of a request.
     case fail = 0x24
+    /// The worker has not begun the call and does not take it.
     case refuse = 0x25
+    /// Stop.
     case cancel = 0x26
+    /// A reader is ready for more.
     case credit = 0x27
 
+    /// Asks for events.
     case subscribe = 0x30
+    /// The subscription has begun.
     case subscribed = 0x31
+    /// Ends a subscription.
     case unsubscribe = 0x32
+    /// Hands an event to the broker.
     case publish = 0x33
+    /// Delivers an event.
     case event = 0x34
 
     /// The verb as the specification, logs and metrics write it.
