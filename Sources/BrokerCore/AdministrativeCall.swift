@@ -1,7 +1,7 @@
 // A call to the built-in service `mesh`, handed to the shell, which knows JSON; and notices, which the shell logs and
 // publishes.
 
-import MeshProtocol
+public import MeshProtocol
 
 /// A call to the service `mesh` that has passed the permissions. The shell answers with ``BrokerCore/answer(_:body:contentType:now:into:)``
 /// or ``BrokerCore/refuse(_:with:now:into:)``; streams take ``BrokerCore/stream(_:body:byteCount:contentType:now:into:)`` before.

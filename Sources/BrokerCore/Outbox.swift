@@ -70,12 +70,16 @@ public struct Outbox: Sendable {
     /// Appends a frame whose header `write` appends to the bytes.
     @inline(__always)
     mutating func send(
-        to peer: PeerHandle, body: BodyHandle = .none, use: BodyUse = .move, header write: (inout [UInt8]) -> Void
+        to peer: PeerHandle,
+        body: BodyHandle = .none,
+        use: BodyUse = .move,
+        header write: (inout [UInt8]) -> Void
     ) {
         let offset = headers.count
         write(&headers)
         actions.append(
-            .send(Send(peer: peer, headerOffset: offset, headerCount: headers.count - offset, body: body, use: use)))
+            .send(Send(peer: peer, headerOffset: offset, headerCount: headers.count - offset, body: body, use: use))
+        )
     }
 
     /// Appends the release of a payload, unless there is none.
