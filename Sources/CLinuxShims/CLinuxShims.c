@@ -56,6 +56,10 @@ int wiz_set_thread_name(const char *name) {
     return result_of(prctl(PR_SET_NAME, (unsigned long)shortened, 0UL, 0UL, 0UL));
 }
 
+int wiz_get_thread_name(char *buffer) {
+    return result_of(prctl(PR_GET_NAME, (unsigned long)buffer, 0UL, 0UL, 0UL));
+}
+
 int32_t wiz_thread_id(void) { return (int32_t)syscall(SYS_gettid); }
 
 int32_t wiz_parent_process_id(void) { return (int32_t)getppid(); }

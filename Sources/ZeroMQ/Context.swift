@@ -29,6 +29,7 @@ public final class Context: Sendable {
     /// - Parameters:
     ///   - ioThreadCount: libzmq's threads for input and output; one per gigabyte a second.
     ///   - maximumSocketCount: the most sockets that may be open at a time.
+    /// - Throws: when the process has no memory, files or entropy, or a count is out of range.
     public init(ioThreadCount: Int = 1, maximumSocketCount: Int = 1023) throws(ZeroMQError) {
         guard Context.seedResult == 0 else {
             throw ZeroMQError(code: .init(rawValue: -Context.seedResult), operation: .seedRandom)

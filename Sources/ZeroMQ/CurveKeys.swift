@@ -43,7 +43,8 @@ public struct CurvePublicKey: Hashable, Sendable, CustomStringConvertible {
     public var z85: String { words.z85 }
 
     /// Lends the 32 bytes.
-    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    public func withUnsafeBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R
+    {
         try words.withUnsafeBytes(body)
     }
 
@@ -67,7 +68,8 @@ public struct CurveSecretKey: Hashable, Sendable, CustomStringConvertible, Custo
     public var revealedZ85: String { words.z85 }
 
     /// Lends the 32 bytes.
-    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    public func withUnsafeBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R
+    {
         try words.withUnsafeBytes(body)
     }
 
@@ -149,7 +151,7 @@ struct CurveKeyWords: Hashable, Sendable {
         self.words = words
     }
 
-    func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    func withUnsafeBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         try Swift.withUnsafePointer(to: words) { (pointer: UnsafePointer<SIMD4<UInt64>>) throws(E) -> R in
             try body(UnsafeRawBufferPointer(start: UnsafeRawPointer(pointer), count: 32))
         }

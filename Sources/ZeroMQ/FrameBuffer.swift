@@ -54,7 +54,7 @@ public struct FrameBuffer: ~Copyable {
     }
 
     /// Lends the bytes of a frame.
-    public borrowing func withUnsafeBytes<R, E: Error>(
+    public borrowing func withUnsafeBytes<R: ~Copyable, E: Error>(
         at index: Int,
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
@@ -64,12 +64,12 @@ public struct FrameBuffer: ~Copyable {
     /// The first frame as a connection of a ROUTER; nil if a peer chose its own id.
     public var routingID: RoutingID? { count > 0 ? RoutingID(bytes: Message.buffer(of: slots[0])) : nil }
 
-    /// A property of the connection a frame came by; see `Message.property(_:)`. Ask a frame after the first.
+    /// A property of the connection a frame came by, as `Message.property(_:)` says; ask a frame after the first.
     public func property(_ name: Message.Property, at index: Int) -> String? {
         Message.property(name, of: held(index))
     }
 
-    /// The descriptor of the connection a frame came by; nil if unknown. Ask a frame after the first.
+    /// The descriptor of the connection a frame came by, nil if unknown; ask a frame after the first.
     public func sourceFileDescriptor(at index: Int) -> Int32? { Message.sourceFileDescriptor(of: held(index)) }
 
     /// Takes a frame out; an empty one stays in its place.

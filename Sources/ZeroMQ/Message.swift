@@ -82,14 +82,14 @@ public struct Message: ~Copyable, @unchecked Sendable {
     }
 
     /// Lends the bytes.
-    public borrowing func withUnsafeBytes<R, E: Error>(
+    public borrowing func withUnsafeBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try body(Message.buffer(of: raw))
     }
 
     /// Lends the bytes for writing; only for a message that was just made, since a shared one's bytes are common.
-    public mutating func withUnsafeMutableBytes<R, E: Error>(
+    public mutating func withUnsafeMutableBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try body(UnsafeMutableRawBufferPointer(start: zmq_msg_data(raw), count: zmq_msg_size(raw)))
@@ -116,9 +116,20 @@ public struct Message: ~Copyable, @unchecked Sendable {
         guard Message.looksLikeCommand(Message.buffer(of: raw)) else { return self }
         return Message(copying: Message.buffer(of: raw))
     }
+
+    /// The same content in memory of its own, if it is small.
+    ///
+    /// A small received message keeps the whole 8 KiB into which libzmq read it. For messages that wait long.
+    public consuming func detached() -> Message {
+        guard size <= Message.readBufferByteCount else { return self }
+        return Message(copying: Message.buffer(of: raw))
+    }
 }
 
 extension Message {
+    /// The bytes that libzmq reads at a time; larger messages get memory of their own.
+    private static let readBufferByteCount = 8192
+
     /// A property of a connection.
     public enum Property: Sendable {
         /// What the ZAP handler called the peer's principal.
@@ -185,7 +196,8 @@ public struct RawMessage: Hashable, @unchecked Sendable {
     public var size: Int { zmq_msg_size(raw) }
 
     /// Lends the bytes.
-    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    public func withUnsafeBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R
+    {
         try body(Message.buffer(of: raw))
     }
 

@@ -149,8 +149,11 @@ public struct Monitor: ~Copyable {
 }
 
 extension Socket {
-    /// Offers this socket's events; the reader must exist already. Call it before bind and connect.
-    public borrowing func startMonitoring(_ events: MonitorEvent.Kind, at endpoint: MonitorEndpoint) throws(ZeroMQError) {
+    /// Offers this socket's events to a reader that exists already; call it before bind and connect.
+    public borrowing func startMonitoring(
+        _ events: MonitorEvent.Kind,
+        at endpoint: MonitorEndpoint
+    ) throws(ZeroMQError) {
         checkThread()
         guard zmq_socket_monitor(handle, endpoint.name, events.rawValue) == 0 else {
             throw ZeroMQError(lastErrorOf: .monitor, subject: endpoint.name)

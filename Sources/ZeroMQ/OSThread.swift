@@ -26,6 +26,8 @@ public final class OSThread: Sendable {
     ///   - name: shown by ps and debuggers, cut to 15 bytes.
     ///   - stackByteCount: the size of the stack.
     ///   - body: runs on the thread; the thread ends when it returns.
+    /// - Returns: the thread, which goes on by itself if nobody keeps it.
+    /// - Throws: when the system has no room for another thread.
     public static func start(
         name: String,
         stackByteCount: Int = 1 << 20,

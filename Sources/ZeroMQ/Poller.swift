@@ -106,6 +106,7 @@ public struct Poller: ~Copyable {
     /// Waits until an entry is ready or the time is over.
     /// - Parameter timeout: how long to wait, rounded up to a millisecond; nil waits for as long as it takes.
     /// - Returns: the ready entries, none if the time was over.
+    /// - Throws: `.contextTerminated` once the context of one of the sockets was shut down.
     public mutating func wait(timeout: Duration?) throws(ZeroMQError) -> Ready {
         try wait(timeoutNanoseconds: timeout.map { max(0, $0.wholeNanoseconds) } ?? -1)
     }
@@ -113,6 +114,7 @@ public struct Poller: ~Copyable {
     /// Waits until an entry is ready or the time is over.
     /// - Parameter timeoutNanoseconds: how long to wait, rounded up to a millisecond; negative waits without end.
     /// - Returns: the ready entries, none if the time was over.
+    /// - Throws: `.contextTerminated` once the context of one of the sockets was shut down.
     public mutating func wait(timeoutNanoseconds: Int64) throws(ZeroMQError) -> Ready {
         var remaining = timeoutNanoseconds
         let start = timeoutNanoseconds > 0 ? wiz_monotonic_ns() : 0

@@ -19,7 +19,8 @@ public struct RoutingID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Lends the five bytes as they go on the wire.
-    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    public func withUnsafeBytes<R: ~Copyable, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R
+    {
         let packed = (UInt64(UInt32(littleEndian: number)) << 8).littleEndian
         return try Swift.withUnsafePointer(to: packed) { (pointer: UnsafePointer<UInt64>) throws(E) -> R in
             try body(UnsafeRawBufferPointer(start: UnsafeRawPointer(pointer), count: RoutingID.byteCount))

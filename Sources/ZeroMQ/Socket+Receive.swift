@@ -16,6 +16,8 @@ public enum ReceiveOutcome: Hashable, Sendable {
 extension Socket {
     /// Receives one whole message without waiting.
     /// - Parameter frames: takes the frames; what it held is freed.
+    /// - Returns: what was found.
+    /// - Throws: `.contextTerminated` after the context's shutdown.
     public borrowing func tryReceive(into frames: inout FrameBuffer) throws(ZeroMQError) -> ReceiveOutcome {
         checkThread()
         frames.count = 0
@@ -25,6 +27,8 @@ extension Socket {
 
     /// Receives one whole message, waiting for as long as it takes or until the context is shut down.
     /// - Parameter frames: takes the frames; what it held is freed.
+    /// - Returns: what was found.
+    /// - Throws: `.contextTerminated` after the context's shutdown.
     public borrowing func receive(into frames: inout FrameBuffer) throws(ZeroMQError) -> ReceiveOutcome {
         checkThread()
         frames.count = 0

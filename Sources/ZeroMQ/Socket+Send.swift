@@ -37,6 +37,8 @@ extension Socket {
     /// - Parameters:
     ///   - message: the frame; freed if the call throws.
     ///   - more: whether further frames of the same message follow.
+    /// - Returns: whether it was sent, else the frame.
+    /// - Throws: `.contextTerminated` after the context's shutdown; `.invalidState` if it is not this side's turn.
     public borrowing func trySend(_ message: consuming Message, more: Bool = false) throws(ZeroMQError) -> SendOutcome {
         checkThread()
         guard let failure = try push(message.raw, more: more) else {
@@ -65,6 +67,8 @@ extension Socket {
     /// - Parameters:
     ///   - header: copied into the first frame.
     ///   - body: the second frame; freed if the call throws.
+    /// - Returns: whether it was sent, else the body.
+    /// - Throws: `.contextTerminated` after the context's shutdown.
     public borrowing func trySend(
         header: UnsafeRawBufferPointer,
         body: consuming Message?
@@ -78,11 +82,14 @@ extension Socket {
     /// Sends `[id][header]` or `[id][header][body]` to one connection of a ROUTER unless that would have to wait.
     ///
     /// Needs `routerMandatory`, else what cannot be sent is dropped. `.sent` is no proof of arrival: a peer that is lost
-    /// after the id was accepted takes the message with it.
+    /// after the id was accepted takes the message with it. `.wouldBlock` about a peer that is gone may stay until the
+    /// socket is next received from.
     /// - Parameters:
     ///   - peer: the connection.
     ///   - header: copied into the frame after the id.
     ///   - body: the last frame; freed if the call throws.
+    /// - Returns: whether it was sent, else the body.
+    /// - Throws: `.contextTerminated` after the context's shutdown.
     public borrowing func trySend(
         to peer: RoutingID,
         header: UnsafeRawBufferPointer,
@@ -94,6 +101,29 @@ extension Socket {
         guard let body else { return outcome(try push(header, more: false), nil) }
         if let failure = try push(header, more: true) { return outcome(failure, body) }
         return try finish(body)
+    }
+
+    /// Sends `[header]` or `[header][body]` as one message; see the form that takes a buffer.
+    public borrowing func trySend(
+        header: RawSpan,
+        body: consuming Message?
+    ) throws(ZeroMQError) -> EnvelopeOutcome {
+        var body = body.take()
+        return try header.withUnsafeBytes { (bytes) throws(ZeroMQError) in
+            try trySend(header: bytes, body: body.take())
+        }
+    }
+
+    /// Sends `[id][header]` or `[id][header][body]` to one connection; see the form that takes a buffer.
+    public borrowing func trySend(
+        to peer: RoutingID,
+        header: RawSpan,
+        body: consuming Message?
+    ) throws(ZeroMQError) -> EnvelopeOutcome {
+        var body = body.take()
+        return try header.withUnsafeBytes { (bytes) throws(ZeroMQError) in
+            try trySend(to: peer, header: bytes, body: body.take())
+        }
     }
 
     private borrowing func finish(_ body: consuming Message) throws(ZeroMQError) -> EnvelopeOutcome {

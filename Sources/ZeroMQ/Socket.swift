@@ -69,6 +69,7 @@ public struct Socket: ~Copyable {
     ///   - endpoint: `ipc://PATH`, `tcp://ADDRESS:PORT` (port `*` for a free one) or `inproc://NAME`.
     ///   - allowsAnyAddress: permits tcp on all of the machine's addresses.
     /// - Returns: the endpoint as bound, with the port that was chosen.
+    /// - Throws: `.addressNotAvailable` for all addresses without permission; else what libzmq says.
     @discardableResult
     public borrowing func bind(_ endpoint: String, allowsAnyAddress: Bool = false) throws(ZeroMQError) -> String {
         checkThread()

@@ -93,7 +93,7 @@ public struct ZeroMQError: Error, Hashable, Sendable, CustomStringConvertible {
     private var advice: String {
         switch code {
         case .contextTerminated: "The context was shut down: close the socket and stop using it."
-        case .invalidState: "The socket type expects another operation first (a REP socket replies to what it received)."
+        case .invalidState: "This socket type expects another operation first: a REP replies to what it received."
         case .addressInUse: "Another process or socket holds this endpoint: stop it or choose another endpoint."
         case .addressNotAvailable: "No interface here has this address: name one of this machine's addresses."
         case .invalidArgument: "Check the value against its documented range."

@@ -18,6 +18,8 @@ int64_t wiz_eventfd_drain(int fd);
 // This process and thread (prctl).
 int wiz_set_parent_death_signal(int signal_number);
 int wiz_set_thread_name(const char *name);
+// The buffer must have room for 16 bytes.
+int wiz_get_thread_name(char *buffer);
 int32_t wiz_thread_id(void);
 int32_t wiz_parent_process_id(void);
 
