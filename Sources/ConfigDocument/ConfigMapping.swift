@@ -55,11 +55,12 @@ extension ConfigField {
 
     private func unknown(_ entry: ConfigNode.Entry, _ knownKeys: [String]) {
         let suggestion = nearest(to: entry.key, among: knownKeys)
+        let expected = knownKeys.isEmpty ? "no keys" : "one of \(knownKeys.sorted().joined(separator: ", "))"
         collector.add(
             "unknown key \(shown(entry.key))",
             at: entry.keyPosition,
             pointer: pointerStep(pointer, entry.key),
-            expected: suggestion == nil ? "one of \(knownKeys.sorted().joined(separator: ", "))" : nil,
+            expected: suggestion == nil ? expected : nil,
             suggestion: suggestion
         )
     }
