@@ -95,6 +95,8 @@ let package = Package(
         tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
+        tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
+        tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),
     ],
     swiftLanguageModes: [.v6]
 )
