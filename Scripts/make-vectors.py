@@ -484,8 +484,8 @@ def example():
 def render(document):
     head = {key: value for key, value in document.items() if key != "vectors"}
     lines = [json.dumps(vector, ensure_ascii=True) for vector in document["vectors"]]
-    text = json.dumps(head, ensure_ascii=True)[:-1]
-    return text + ', "vectors": [\n' + ",\n".join(lines) + "\n]}\n"
+    text = "".join(f"{json.dumps(key)}: {json.dumps(value)}, " for key, value in head.items())
+    return "{" + text + '"vectors": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
 def main():
