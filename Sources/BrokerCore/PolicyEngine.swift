@@ -9,8 +9,10 @@ struct Decision: Hashable, Sendable {
     var rule: Int?
 }
 
-/// A principal with everything that the policy says about it, ready for decisions. Valid for one engine.
-struct Subject: Sendable {
+/// A principal with everything that the policy says about it, ready for decisions.
+///
+/// Valid for the engine that made it; after a change of policy it is looked up anew.
+struct Subject: Sendable, Hashable {
     /// The principal's name.
     var principal: String
     /// Its roles.
@@ -19,67 +21,137 @@ struct Subject: Sendable {
     var permissions: Set<String>
     /// True when it has the operator role, and with it every right and permission.
     var isOperator: Bool
-    /// The rules that speak about it, by action: indices into the engine's rules, deny rules first.
-    var rules: [[Int]]
+    /// The rules that speak about it, as indices into the policy's: deny rules first, then the order of the file.
+    fileprivate(set) var rules: ActionTable<[Int]>
+}
+
+/// A value for each action.
+struct ActionTable<Value: Sendable & Hashable>: Sendable, Hashable {
+    private var call: Value
+    private var provide: Value
+    private var publish: Value
+    private var subscribe: Value
+
+    init(repeating value: Value) {
+        call = value
+        provide = value
+        publish = value
+        subscribe = value
+    }
+
+    subscript(action: Policy.Action) -> Value {
+        get {
+            switch action {
+            case .call: call
+            case .provide: provide
+            case .publish: publish
+            case .subscribe: subscribe
+            }
+        }
+        set {
+            switch action {
+            case .call: call = newValue
+            case .provide: provide = newValue
+            case .publish: publish = newValue
+            case .subscribe: subscribe = newValue
+            }
+        }
+    }
 }
 
 /// A compiled policy.
 struct PolicyEngine: Sendable {
     /// The policy.
     let policy: Policy
-    /// Counts the policies; caches of decisions hold for one generation.
+    /// Counts the policies; what is remembered of decisions holds for one generation.
     let generation: UInt32
+
+    /// By index of the rule.
+    private let targets: [DottedPattern]
+    /// Indices of rules by subject as the rules write it.
+    private let rulesOfSubject: [String: [Int]]
+
     /// Compiles a policy.
     init(_ policy: Policy, generation: UInt32 = 0) {
         self.policy = policy
         self.generation = generation
+        targets = policy.rules.map { DottedPattern($0.target) }
+        rulesOfSubject = Dictionary(grouping: policy.rules.indices) { policy.rules[$0].subject }
     }
+
     /// Looks a principal up; one that the policy does not name has no roles, but rules may still speak about it.
     func subject(_ principal: String) -> Subject {
-        Subject(principal: principal, roles: [], permissions: [], isOperator: false, rules: [])
+        let known = policy.principals[principal] ?? Policy.Principal()
+        var subject = Subject(
+            principal: principal,
+            roles: known.roles,
+            permissions: known.permissions,
+            isOperator: known.roles.contains(policy.operatorRole),
+            rules: ActionTable(repeating: [])
+        )
+        var indices: Set<Int> = []
+        for name in [principal, "*"] + known.roles.map({ "role:" + $0 }) {
+            indices.formUnion(rulesOfSubject[name] ?? [])
+        }
+        let ordered = indices.sorted()
+        let deniesFirst =
+            ordered.filter { policy.rules[$0].effect == .deny } + ordered.filter { policy.rules[$0].effect == .allow }
+        for index in deniesFirst { subject.rules[policy.rules[index].action].append(index) }
+        return subject
     }
-    /// Decides; the target is the service for PROVIDE, the topic for PUBLISH, the pattern for SUBSCRIBE.
+
+    /// Decides about an action on a target: the service for PROVIDE, the topic for PUBLISH, the pattern for SUBSCRIBE.
+    ///
+    /// A pattern is allowed by a rule that holds all of it, and denied by one that holds any of it.
     func decide(_ subject: borrowing Subject, _ action: Policy.Action, _ target: UnsafeRawBufferPointer) -> Decision {
-        Decision(isAllowed: false, rule: nil)
+        if subject.isOperator { return Decision(isAllowed: true, rule: nil) }
+        for index in subject.rules[action] {
+            switch policy.rules[index].effect {
+            case .deny:
+                let isDenied =
+                    action == .subscribe ? targets[index].overlaps(target) : targets[index].contains(target)
+                if isDenied { return Decision(isAllowed: false, rule: index) }
+            case .allow:
+                if targets[index].contains(target) { return Decision(isAllowed: true, rule: index) }
+            }
+        }
+        return Decision(isAllowed: false, rule: nil)
     }
-    /// Decides.
+
+    /// Decides about an action on a target given as text.
     func decide(_ subject: borrowing Subject, _ action: Policy.Action, _ target: String) -> Decision {
-        Decision(isAllowed: false, rule: nil)
+        var target = target
+        return target.withUTF8 { decide(subject, action, UnsafeRawBufferPointer($0)) }
     }
+
     /// Decides about a CALL from the two names as they stand in its header.
     func decideCall(
         _ subject: borrowing Subject,
         service: UnsafeRawBufferPointer,
         method: UnsafeRawBufferPointer
     ) -> Decision {
-        Decision(isAllowed: false, rule: nil)
+        if subject.isOperator { return Decision(isAllowed: true, rule: nil) }
+        let count = service.count + 1 + method.count
+        return withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { joined in
+            joined.copyMemory(from: service)
+            joined[service.count] = UInt8(ascii: ".")
+            UnsafeMutableRawBufferPointer(rebasing: joined[(service.count + 1)...]).copyMemory(from: method)
+            return decide(subject, .call, UnsafeRawBufferPointer(joined))
+        }
     }
-    /// The permissions of `required` that a subject lacks, in their order; never any for an operator.
-    func missingPermissions(_ subject: borrowing Subject, required: [String]) -> [String] { [] }
-    /// Explains a decision; `required` are the permissions of the method, when the target is one.
-    func explain(
-        principal: String,
-        action: Policy.Action,
-        target: String,
-        required: [String] = []
-    ) -> Explanation {
-        Explanation(
-            allowed: false,
-            principal: principal,
-            action: action.rawValue,
-            target: target,
-            reason: "",
-            rule: nil,
-            origin: nil,
-            missingPermissions: [],
-            grant: []
-        )
+
+    /// True when a subject has every permission.
+    func holds(_ subject: borrowing Subject, _ required: [String]) -> Bool {
+        subject.isOperator || required.allSatisfy(subject.permissions.contains)
     }
-    /// The sentence and the hint for FAIL `PERMISSION_DENIED`.
-    func refusal(
-        principal: String,
-        action: Policy.Action,
-        target: String,
-        required: [String] = []
-    ) -> (message: String, hint: String) { ("", "") }
+
+    /// The permissions that a subject lacks, in the order in which they are required; never any for an operator.
+    func missingPermissions(_ subject: borrowing Subject, required: [String]) -> [String] {
+        guard !subject.isOperator else { return [] }
+        var missing: [String] = []
+        for permission in required where !subject.permissions.contains(permission) && !missing.contains(permission) {
+            missing.append(permission)
+        }
+        return missing
+    }
 }
