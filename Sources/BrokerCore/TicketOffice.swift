@@ -24,26 +24,65 @@ struct TicketOffice: Sendable {
         case granted(TicketGrant)
         /// Its time had run out; it is gone now.
         case expired
-        /// Never given out, revoked, or presented before.
+        /// Never given out, taken back, or presented before.
         case unknown
     }
-    /// How many are out.
-    var count: Int { 0 }
+
+    private struct Ticket: Sendable {
+        var grant: TicketGrant
+        /// Nil: good until taken back.
+        var expires: MeshInstant?
+    }
+
+    private var tickets: [String: Ticket] = [:]
+    /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1) each.
+    private var sweepCount = 64
+
     /// Makes an office that has given out none.
     init() {}
-    /// Gives out a ticket of 64 hex digits, made from four draws; without `expires` it stays good until revoked.
+
+    /// How many are out, expired ones that have not been swept included.
+    var count: Int { tickets.count }
+
+    /// Gives out a ticket of 64 hex digits, made from four draws.
+    ///
+    /// It is good before `expires`; when that is nil, until it is taken back.
     mutating func issue(
         _ grant: TicketGrant,
         expires: MeshInstant?,
         now: MeshInstant,
         entropy: () -> UInt64
-    ) -> String { "" }
+    ) -> String {
+        if tickets.count >= sweepCount { sweep(now: now) }
+        let text = (0..<4).map { _ in Self.hex(entropy()) }.joined()
+        tickets[text] = Ticket(grant: grant, expires: expires)
+        return text
+    }
+
     /// Takes a ticket in, once.
-    mutating func redeem(_ ticket: String, now: MeshInstant) -> Redemption { .unknown }
-    /// Sets when a ticket runs out: for a reconnect ticket, when its session has ended.
-    mutating func setExpiry(of ticket: String, to expires: MeshInstant) {}
+    mutating func redeem(_ ticket: String, now: MeshInstant) -> Redemption {
+        guard let found = tickets.removeValue(forKey: ticket) else { return .unknown }
+        if let expires = found.expires, expires <= now { return .expired }
+        return .granted(found.grant)
+    }
+
+    /// Sets when a ticket runs out: for the one that WELCOME gave, when its session has ended.
+    mutating func setExpiry(of ticket: String, to expires: MeshInstant) { tickets[ticket]?.expires = expires }
+
     /// Takes a ticket back; false when it is not out.
-    @discardableResult mutating func revoke(_ ticket: String) -> Bool { false }
+    @discardableResult
+    mutating func revoke(_ ticket: String) -> Bool { tickets.removeValue(forKey: ticket) != nil }
+
     /// Takes every ticket of a plugin back.
-    mutating func revokeAll(named name: String) {}
+    mutating func revokeAll(named name: String) { tickets = tickets.filter { $0.value.grant.name != name } }
+
+    private mutating func sweep(now: MeshInstant) {
+        tickets = tickets.filter { ticket in ticket.value.expires.map { $0 > now } ?? true }
+        sweepCount = max(64, tickets.count * 2)
+    }
+
+    private static func hex(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
 }
