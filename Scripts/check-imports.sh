@@ -14,7 +14,7 @@ allow() {
     Sources/ConfigDocument) echo "Yams|$system" ;;
     Sources/Manifest) echo "ConfigDocument|SemanticVersion|$system" ;;
     Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Logging|$system" ;;
-    Sources/MeshClient) echo "MeshProtocol|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
+    Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|CLinuxShims|Logging|$system" ;;
     Sources/PluginHost) echo "Manifest|SemanticVersion|MeshClient|MeshProtocol|Subprocess|Logging|CLinuxShims|$system" ;;
     Sources/MeshTesting) echo "BrokerCore|MeshProtocol|SemanticVersion|Broker|MeshClient|WizPlugin|Logging|$system" ;;

@@ -1,0 +1,208 @@
+// The connection thread: owns the socket and the machines, turns commands and messages into their inputs and their
+// actions into messages and resumed tasks. Everything here runs on that one thread.
+
+import CLinuxShims
+import DequeModule
+import Logging
+import MeshProtocol
+import ZeroMQ
+
+/// The loop of one connection.
+final class Driver {
+    /// Messages that are received before commands and clocks get their turn.
+    private static let receiveBatch = 512
+
+    let core: ConnectionCore
+    let logger: Logger
+    var session: SessionMachine
+    var calls = CallTable<CallWaiter>()
+    var leases = LeaseTable<IncomingCall>()
+    var registrations = RegistrationTable<RegistrationState, Waiter<Void>>()
+    var subscriptions = SubscriptionTable<SubscriptionState, Waiter<Void>>()
+    var sessionKey: SessionKey
+    var now: Moment
+
+    var sessionActions: [SessionMachine.Action] = []
+    var callActions: [CallTable<CallWaiter>.Action] = []
+    var leaseActions: [LeaseTable<IncomingCall>.Action] = []
+    var registrationActions: [RegistrationTable<RegistrationState, Waiter<Void>>.Action] = []
+    var subscriptionActions: [SubscriptionTable<SubscriptionState, Waiter<Void>>.Action] = []
+
+    /// What libzmq would not take yet, in order.
+    var unsent = Deque<Frame>()
+    var unsentByteCount = 0
+    /// Counts the sockets that were asked for; the link in use belongs to one of them.
+    var wantedLink = 0
+    var wantsLink = false
+    var isEnded = false
+    var lastLoss: MeshError?
+    var welcomeWaiters: [(waiter: Waiter<SessionInfo>, until: Moment)] = []
+    var closers: [Waiter<Void>] = []
+    var drainHandler: (@Sendable (DrainRequest) async -> Void)?
+    /// Set while the broker waits for this worker to leave: whether the handler has returned, and the last call.
+    var leaving: (isHandled: Bool, isDrained: Bool)?
+    private var batch: [Command] = []
+
+    init(_ core: ConnectionCore) {
+        self.core = core
+        logger = core.configuration.logger
+        let configuration = core.configuration
+        let hello = Hello(
+            name: configuration.name,
+            version: configuration.version,
+            instance: configuration.instance,
+            ticket: configuration.ticket,
+            sdk: "wizmesh-swift/0.1.0"
+        )
+        session = SessionMachine(hello: hello, endpoint: configuration.endpoint) {
+            var generator = SystemRandomNumberGenerator()
+            return generator.next()
+        }
+        sessionKey = SessionKey(connection: core.number, generation: 0)
+        now = Moment(nanoseconds: wiz_monotonic_ns())
+    }
+
+    /// Runs until the connection has ended for good, then answers everybody who still waits.
+    func run() {
+        session.start(now: now, into: &sessionActions)
+        perform()
+        while !isEnded {
+            if wantsLink { runLink() } else { runIdle() }
+        }
+        for command in core.inbox.close() { refuse(command) }
+        for closer in closers { closer.resume(returning: .success(())) }
+    }
+
+    private func tick() { now = Moment(nanoseconds: wiz_monotonic_ns()) }
+
+    /// Takes the commands that have come.
+    private func takeCommands() {
+        core.inbox.swap(
+            &batch,
+            backlogCount: unsent.count + calls.parkedCount,
+            backlogByteCount: unsentByteCount + calls.parkedByteCount
+        )
+        for command in batch { handle(command) }
+        batch.removeAll(keepingCapacity: true)
+        perform()
+    }
+
+    private func takeTime() {
+        session.timePassed(now: now, into: &sessionActions)
+        calls.timePassed(now: now, reason: lastLoss, into: &callActions)
+        leases.timePassed(now: now, into: &leaseActions)
+        registrations.timePassed(now: now, into: &registrationActions)
+        expireWelcomeWaiters()
+        perform()
+    }
+
+    private var timeout: Int64 {
+        var next = earliest(session.nextDeadline, calls.nextDeadline)
+        next = earliest(next, leases.nextDeadline)
+        next = earliest(next, registrations.nextDeadline)
+        for waiter in welcomeWaiters { next = earliest(next, waiter.until) }
+        guard let next else { return -1 }
+        return max(0, next.nanoseconds - wiz_monotonic_ns())
+    }
+
+    /// Waits for commands and for the end of the back-off, without a socket.
+    private func runIdle() {
+        var poller = Poller(capacity: 1)
+        poller.add(core.inbox.wakeUp)
+        while !isEnded, !wantsLink {
+            tick()
+            takeCommands()
+            takeTime()
+            guard !isEnded, !wantsLink, core.inbox.fallAsleep() else { continue }
+            do {
+                if try !poller.wait(timeoutNanoseconds: timeout).isEmpty { core.inbox.wakeUp.drain() }
+            } catch {
+                logger.error("waiting for commands failed: \(error)")
+            }
+        }
+    }
+
+    /// Runs one connection attempt, and the session if it comes to one.
+    private func runLink() {
+        let number = wantedLink
+        do {
+            var link = try Link.open(core.configuration, wakeUp: core.inbox.wakeUp)
+            do {
+                while wantsLink, number == wantedLink { try turn(&link) }
+                // The last words: BYE, and what was sent before it.
+                try flush(link)
+            } catch {
+                lose(error)
+            }
+            link.close()
+        } catch {
+            lose(error)
+        }
+        unsent.removeAll()
+        unsentByteCount = 0
+    }
+
+    private func lose(_ error: any Error) {
+        tick()
+        let loss = error as? MeshError ?? MeshError(.unavailable, "\(error)", flags: .retryable)
+        session.connectionLost(loss, now: now, into: &sessionActions)
+        perform()
+    }
+
+    private func turn(_ link: inout Link) throws {
+        tick()
+        takeCommands()
+        let mayHaveMore = try receive(&link)
+        takeTime()
+        guard wantsLink else { return }
+        try flush(link)
+        guard !mayHaveMore, core.inbox.fallAsleep() else { return }
+        guard try link.wait(timeoutNanoseconds: timeout, wantsToSend: !unsent.isEmpty) else { return }
+        guard let loss = try link.loss() else { return }
+        // What the broker said before it went away is still there, a REJECT perhaps.
+        while wantsLink, try receive(&link) {}
+        lose(loss)
+    }
+
+    /// Receives a batch; true when there may be more.
+    private func receive(_ link: inout Link) throws -> Bool {
+        for index in 0..<Self.receiveBatch {
+            switch try link.socket.tryReceive(into: &link.frames) {
+            case .nothing:
+                if index > 0 { session.heard(now: now) }
+                return false
+            case .tooManyFrames(let total):
+                throw MeshError(.protocolError, "the broker sent a message of \(total) frames")
+            case .received:
+                let body: [UInt8]? = link.frames.count > 1 ? link.frames.withUnsafeBytes(at: 1) { Array($0) } : nil
+                try link.frames.withUnsafeBytes(at: 0) { try received($0, body: body) }
+                perform()
+                guard wantsLink else { return false }
+            }
+        }
+        session.heard(now: now)
+        return true
+    }
+
+    /// Sends what libzmq takes.
+    private func flush(_ link: borrowing Link) throws {
+        guard !unsent.isEmpty else { return }
+        while let frame = unsent.first {
+            let body = frame.body.map { Message(copying: $0) }
+            switch try link.socket.trySend(header: frame.header.span.bytes, body: body) {
+            case .sent: break
+            case .wouldBlock: return
+            case .unreachable: return
+            }
+            unsentByteCount -= frame.byteCount
+            unsent.removeFirst()
+        }
+        session.wrote(now: now)
+    }
+
+    /// Sends a message, after those that wait.
+    func emit(_ frame: Frame) {
+        unsentByteCount += frame.byteCount
+        unsent.append(frame)
+    }
+}

@@ -1,0 +1,162 @@
+// Where the broker is and who this process claims to be: given in code, or taken from the environment that the host or
+// the user's shell sets. Reads environment variables and the key file, nothing else.
+
+internal import FoundationEssentials
+internal import Glibc
+public import Logging
+import MeshProtocol
+
+/// Everything that a connection needs to know.
+public struct MeshConfiguration: Sendable {
+    /// The keys of a tcp connection, each as 40 characters of Z85.
+    public struct Keys: Hashable, Sendable {
+        /// The broker's public key, which is pinned.
+        public var server: String
+        /// This peer's public key.
+        public var clientPublic: String
+        /// This peer's secret key.
+        public var clientSecret: String
+
+        /// Puts the keys together.
+        public init(server: String, clientPublic: String, clientSecret: String) {
+            self.server = server
+            self.clientPublic = clientPublic
+            self.clientSecret = clientSecret
+        }
+    }
+
+    /// `ipc:///path/mesh.sock` or `tcp://host:port`.
+    public var endpoint: String
+    /// The peer's name: a plugin's name, or a client's.
+    public var name: String
+    /// The peer's version; may be empty for a client.
+    public var version: String
+    /// What tells this process from others of the same name; may be empty.
+    public var instance: String
+    /// The one-time ticket that the host gave; may be empty.
+    public var ticket: String
+    /// The keys; needed on tcp.
+    public var keys: Keys?
+    /// How long ``MeshConnection/connect(_:)`` tries before it throws.
+    public var connectTimeout: Duration
+    /// Whether the connection says BYE and closes by itself once a drain that the broker asked for is done.
+    public var leavesWhenDrained: Bool
+    /// Gets what an operator should know: losses, reconnects, refusals.
+    public var logger: Logger
+
+    /// Names a broker and this peer.
+    public init(
+        endpoint: String,
+        name: String,
+        version: String = "",
+        instance: String = "",
+        ticket: String = "",
+        keys: Keys? = nil,
+        connectTimeout: Duration = .seconds(10),
+        leavesWhenDrained: Bool = true,
+        logger: Logger = Logger(label: "wizmesh.client")
+    ) {
+        self.endpoint = endpoint
+        self.name = name
+        self.version = version
+        self.instance = instance
+        self.ticket = ticket
+        self.keys = keys
+        self.connectTimeout = connectTimeout
+        self.leavesWhenDrained = leavesWhenDrained
+        self.logger = logger
+    }
+
+    /// Reads WIZ_ENDPOINT, WIZ_TICKET, WIZ_INSTANCE, WIZ_SERVER_KEY and WIZ_KEY_FILE; without WIZ_ENDPOINT the broker of
+    /// the run folder (WIZ_RUN, else XDG_RUNTIME_DIR/wizmesh, else /tmp/wizmesh-UID) is meant.
+    ///
+    /// - Parameters:
+    ///   - name: The peer's name.
+    ///   - version: The peer's version.
+    ///   - environment: The variables; the process's own when nil.
+    ///   - logger: Gets what an operator should know.
+    /// - Returns: what to connect with.
+    /// - Throws: ``MeshError`` INVALID_ARGUMENT naming the variable that is wrong.
+    public static func fromEnvironment(
+        name: String,
+        version: String = "",
+        environment: [String: String]? = nil,
+        logger: Logger = Logger(label: "wizmesh.client")
+    ) throws(MeshError) -> MeshConfiguration {
+        let variables = environment ?? ProcessInfo.processInfo.environment
+        func value(_ name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
+        var configuration = MeshConfiguration(
+            endpoint: value("WIZ_ENDPOINT") ?? "ipc://" + runFolder(variables) + "/mesh.sock",
+            name: name,
+            version: version,
+            instance: value("WIZ_INSTANCE") ?? "",
+            ticket: value("WIZ_TICKET") ?? "",
+            logger: logger
+        )
+        if let server = value("WIZ_SERVER_KEY") {
+            guard let path = value("WIZ_KEY_FILE") else {
+                throw MeshError(
+                    .invalidArgument,
+                    "WIZ_SERVER_KEY is set but WIZ_KEY_FILE is not",
+                    hint: "Make a key pair with: wiz keys new FILE, and set WIZ_KEY_FILE to FILE."
+                )
+            }
+            configuration.keys = try Keys(server: server, file: path)
+        }
+        try configuration.check()
+        return configuration
+    }
+
+    /// The folder in which a broker of this machine's user puts its socket.
+    public static func runFolder(_ environment: [String: String]) -> String {
+        if let run = environment["WIZ_RUN"], !run.isEmpty { return run }
+        if let runtime = environment["XDG_RUNTIME_DIR"], !runtime.isEmpty { return runtime + "/wizmesh" }
+        return "/tmp/wizmesh-\(getuid())"
+    }
+
+    /// Refuses what cannot work.
+    func check() throws(MeshError) {
+        guard endpoint.hasPrefix("ipc://") || endpoint.hasPrefix("tcp://") else {
+            throw MeshError(
+                .invalidArgument,
+                "\"\(endpoint)\" is no endpoint",
+                hint: "Use ipc:///path/mesh.sock or tcp://host:port (WIZ_ENDPOINT)."
+            )
+        }
+        guard !endpoint.hasPrefix("tcp://") || keys != nil else {
+            throw MeshError(
+                .invalidArgument,
+                "\(endpoint) needs keys: the mesh speaks tcp only with CURVE",
+                hint: "Set WIZ_SERVER_KEY to the broker's public key and WIZ_KEY_FILE to a file of `wiz keys new`."
+            )
+        }
+        do {
+            try Hello(name: name, version: version, instance: instance, ticket: ticket).validate()
+        } catch {
+            throw MeshError(.invalidArgument, "the configuration makes no valid HELLO: \(error)")
+        }
+    }
+}
+
+extension MeshConfiguration.Keys {
+    private struct File: Decodable {
+        var publicKey: String
+        var secretKey: String
+    }
+
+    /// Reads this peer's keys from a file that `wiz keys new` made.
+    ///
+    /// - Throws: ``MeshError`` INVALID_ARGUMENT when the file cannot be read or is no key file.
+    public init(server: String, file path: String) throws(MeshError) {
+        do {
+            let file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(filePath: path)))
+            self.init(server: server, clientPublic: file.publicKey, clientSecret: file.secretKey)
+        } catch {
+            throw MeshError(
+                .invalidArgument,
+                "the key file \(path) could not be read: \(error)",
+                hint: "Make one with: wiz keys new \(path)"
+            )
+        }
+    }
+}
