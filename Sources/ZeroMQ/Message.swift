@@ -1,6 +1,6 @@
 // One frame: a zmq_msg_t that lives on the heap and never moves, because a small message's bytes are inside it.
-// A message is owned once and freed once; sending gives it away. Costs one malloc of 64 bytes, which the thread cache of
-// malloc serves; measured against a free list of our own, that made no difference.
+// A message is owned once and freed once; sending gives it away. Its one malloc of 64 bytes is served by malloc's thread
+// cache: a relay built on this takes the CPU time of the same relay in C, so there is no pool of our own.
 
 import CZeroMQ
 import Glibc
