@@ -88,15 +88,19 @@ extension ConnectionCore {
 
     /// Tells a change of state; called by the connection thread.
     func changed(to state: ConnectionState, session: SessionKey) {
-        watched.withLock { watched in
+        var isOver = false
+        if case .closed = state { isOver = true }
+        let watchers = watched.withLock { watched in
             watched.state = state
             watched.session = session
             watched.info = if case .connected(let info) = state { info } else { nil }
-            for watcher in watched.watchers.values {
-                watcher.yield(state)
-                if case .closed = state { watcher.finish() }
-            }
-            if case .closed = state { watched.watchers = [:] }
+            defer { if isOver { watched.watchers = [:] } }
+            return Array(watched.watchers.values)
+        }
+        // Outside of the lock: the end of a stream comes back to take its watcher away.
+        for watcher in watchers {
+            watcher.yield(state)
+            if isOver { watcher.finish() }
         }
     }
 

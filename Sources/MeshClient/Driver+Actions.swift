@@ -132,12 +132,15 @@ extension Driver {
         switch state {
         case .connected(let info):
             sessionKey.generation += 1
-            logger.info("session \(info.session) of \(info.principal) with \(info.broker) has begun")
+            logger.debug("session \(info.session) of \(info.principal) with \(info.broker) has begun")
         case .disconnected(let error, let delay):
             lastLoss = error
-            logger.warning("no session: \(error); next attempt in \(delay)")
-        case .closed(let error?): logger.error("the connection has ended: \(error)")
-        case .connecting, .closed(nil): break
+            if error.status == .unauthenticated { failWelcomeWaiters(error) }
+            // Before the first session it is for the one who connects to say what is wrong.
+            let level: Logger.Level = sessionKey.generation > 0 ? .warning : .debug
+            logger.log(level: level, "no session: \(error) Next attempt in \(delay).")
+        case .closed(let error?) where sessionKey.generation > 0: logger.error("the connection has ended: \(error)")
+        case .connecting, .closed: break
         }
         core.changed(to: state, session: sessionKey)
     }
@@ -148,7 +151,11 @@ extension Driver {
         calls.failAll(reason, into: &callActions)
         registrations.failAll(reason, into: &registrationActions)
         subscriptions.failAll(reason, into: &subscriptionActions)
-        for (waiter, _) in welcomeWaiters { waiter.resume(returning: .failure(reason)) }
+        failWelcomeWaiters(reason)
+    }
+
+    private func failWelcomeWaiters(_ error: MeshError) {
+        for (waiter, _) in welcomeWaiters { waiter.resume(returning: .failure(error)) }
         welcomeWaiters = []
     }
 }

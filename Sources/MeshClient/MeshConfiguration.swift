@@ -5,6 +5,7 @@ internal import FoundationEssentials
 internal import Glibc
 public import Logging
 import MeshProtocol
+internal import ZeroMQ
 
 /// Everything that a connection needs to know.
 public struct MeshConfiguration: Sendable {
@@ -130,6 +131,7 @@ public struct MeshConfiguration: Sendable {
                 hint: "Set WIZ_SERVER_KEY to the broker's public key and WIZ_KEY_FILE to a file of `wiz keys new`."
             )
         }
+        try keys?.check()
         do {
             try Hello(name: name, version: version, instance: instance, ticket: ticket).validate()
         } catch {
@@ -157,6 +159,17 @@ extension MeshConfiguration.Keys {
                 "the key file \(path) could not be read: \(error)",
                 hint: "Make one with: wiz keys new \(path)"
             )
+        }
+    }
+
+    /// Refuses what is no key.
+    func check() throws(MeshError) {
+        do throws(CurveKeyError) {
+            _ = try CurvePublicKey(z85: server)
+            _ = try CurvePublicKey(z85: clientPublic)
+            _ = try CurveSecretKey(z85: clientSecret)
+        } catch {
+            throw MeshError(.invalidArgument, "a key of the configuration is wrong: \(error)")
         }
     }
 }

@@ -59,6 +59,11 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
         waiter: Waiter,
         into actions: inout [Action]
     ) {
+        guard !isDraining else {
+            let error = MeshError(.failedPrecondition, "this connection drains and takes no new services")
+            actions.append(.answer(waiter, .failure(error)))
+            return actions.append(.ended(registration, .failure(error)))
+        }
         entries[id] = Entry(
             registration: registration,
             description: description,

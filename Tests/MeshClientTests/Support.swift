@@ -20,3 +20,32 @@ extension Frame {
         get throws { try Header.decode(header) }
     }
 }
+
+/// Frames in words, for lists of actions that can be read.
+enum Words {
+    static func of(_ frame: Frame) throws -> String {
+        let body = frame.body.map { " " + String(decoding: $0, as: UTF8.self) } ?? ""
+        switch try frame.decoded {
+        case .chunk(let chunk):
+            let last = chunk.flags.contains(.last) ? " last" : ""
+            return "CHUNK \(number(chunk.id)) #\(chunk.sequence)\(last)\(body)"
+        case .credit(let grant):
+            return "CREDIT \(number(grant.id)) \(grant.credit.messages)/\(grant.credit.bytes)"
+        case .accept(let accept):
+            return "ACCEPT \(number(accept.id)) \(accept.credit.messages)/\(accept.credit.bytes)"
+        case .refuse(let refuse): return "REFUSE \(number(refuse.id)) \(refuse.status)"
+        case .fail(let fail): return "FAIL \(number(fail.id)) \(fail.status) \(fail.flags.rawValue)"
+        case .subscribe(let subscribe):
+            let credit = "\(subscribe.credit.messages)/\(subscribe.credit.bytes)"
+            return "SUBSCRIBE \(subscribe.id) \(subscribe.flags.rawValue) \(credit) since \(subscribe.since)"
+        case .capacity(let capacity): return "CAPACITY \(capacity.id) \(capacity.capacity) \(capacity.weight)"
+        default:
+            let prefix = try frame.header.span.bytes.withUnsafeBytes { try HeaderPrefix.decode($0) }
+            return "\(prefix.verb.name) \(number(prefix.id))\(body)"
+        }
+    }
+
+    private static func number(_ id: WireID) -> String {
+        LeaseID(id).map { "lease \($0.index)" } ?? "\(id.rawValue)"
+    }
+}
