@@ -18,8 +18,9 @@ struct QueueToken: Hashable, Sendable {
 /// Waiting calls; the bounds on their count and bytes are the owner's.
 ///
 /// Every caller has one line in each band. The quantum is one unit of cost, so that calls of equal cost alternate strictly
-/// between callers. When a whole round could serve nobody, the rounds until somebody can be served are taken at once: a pop
-/// costs O(1) when costs are alike, and at most two looks at each waiting caller whatever they are.
+/// between callers. Rounds in which nobody can be served are not walked through: the lines of a band stand in a heap by the
+/// round in which their deficit will cover their first call (the tag of Golestani, "A Self-Clocked Fair Queueing Scheme",
+/// INFOCOM 1994), so that a push, a pop or a removal costs O(log callers) whatever the costs are.
 struct FairQueue: Sendable {
     /// How many calls wait.
     private(set) var count = 0
@@ -46,25 +47,28 @@ struct FairQueue: Sendable {
         var generation: UInt32
     }
 
-    /// The calls of one caller in one band, in order, and its place in the band's round.
+    /// The calls of one caller in one band, in order, and its place in the band's heap.
     private struct Line: Sendable {
         var caller: UInt32
         var band: UInt8
-        /// True when its turn has begun: the quantum of this round is in the deficit.
-        var hasQuantum = false
-        var deficit: UInt64 = 0
         var first = UInt32.max
         var last = UInt32.max
-        var next = UInt32.max
-        var previous = UInt32.max
+        /// The round in which the deficit covers the first call.
+        var round: UInt64 = 0
+        /// Decides between lines of one round: the lower one comes first.
+        var order: Int64 = 0
+        /// The place in the heap; of a free line, the next free one.
+        var place: UInt32 = .max
     }
 
     private struct BandState: Sendable {
         var count = 0
-        /// The round: the line whose turn it is, and the one that comes last.
-        var first = UInt32.max
-        var last = UInt32.max
-        var lineCount = 0
+        /// Lines, as a binary heap: the one that comes next is the first.
+        var heap: [UInt32] = []
+        /// The round of the latest call served; begins anew when the band is empty.
+        var round: UInt64 = 0
+        var lastOrder: Int64 = 0
+        var firstOrder: Int64 = 0
         /// Calls that the band above was given while this one waited.
         var passed: UInt8 = 0
     }
@@ -85,50 +89,43 @@ struct FairQueue: Sendable {
         let last = lines[Int(line)].last
         nodes[Int(slot)].previous = last
         lines[Int(line)].last = slot
-        if last != .max { nodes[Int(last)].next = slot } else { lines[Int(line)].first = slot }
+        if last != .max {
+            nodes[Int(last)].next = slot
+        } else {
+            lines[Int(line)].first = slot
+            lines[Int(line)].round = saturatingSum(bands[Int(band.rawValue)].round, UInt64(max(1, cost)))
+            enterHeap(line)
+        }
         return QueueToken(slot: slot, generation: nodes[Int(slot)].generation)
     }
 
     /// Puts a call that was popped back: it leaves first in its band, and its cost is not charged again.
     mutating func pushFront(_ call: UInt32, caller: UInt32, band: Band, cost: UInt32) -> QueueToken {
-        let cost = max(1, cost)
+        let state = Int(band.rawValue)
         let line = line(of: caller, band: band.rawValue)
-        let slot = makeNode(call: call, cost: cost, line: line)
+        let slot = makeNode(call: call, cost: max(1, cost), line: line)
         let first = lines[Int(line)].first
         nodes[Int(slot)].next = first
         lines[Int(line)].first = slot
         if first != .max { nodes[Int(first)].previous = slot } else { lines[Int(line)].last = slot }
-        lines[Int(line)].deficit = saturatingSum(lines[Int(line)].deficit, UInt64(cost))
-        lines[Int(line)].hasQuantum = true
-        leaveRound(line)
-        enterRoundFirst(line)
+        // The round before the first call of the line was charged; nobody's is earlier than the one now served.
+        let charged = first != .max ? UInt64(nodes[Int(first)].cost) : 0
+        let before = first != .max ? lines[Int(line)].round &- min(charged, lines[Int(line)].round) : .max
+        lines[Int(line)].round = min(before, bands[state].round)
+        bands[state].firstOrder &-= 1
+        lines[Int(line)].order = bands[state].firstOrder
+        if first != .max { sift(lines[Int(line)].place, in: state) } else { enterHeap(line, inOrder: false) }
         return QueueToken(slot: slot, generation: nodes[Int(slot)].generation)
     }
 
     /// Takes out the call whose turn it is.
     mutating func pop() -> UInt32? {
-        guard let band = bandToServe() else { return nil }
-        var failures = 0
-        while true {
-            let line = bands[band].first
-            guard line != .max else { return nil }
-            if !lines[Int(line)].hasQuantum {
-                lines[Int(line)].deficit = saturatingSum(lines[Int(line)].deficit, 1)
-                lines[Int(line)].hasQuantum = true
-            }
-            let slot = lines[Int(line)].first
-            let cost = UInt64(nodes[Int(slot)].cost)
-            if cost <= lines[Int(line)].deficit {
-                lines[Int(line)].deficit -= cost
-                let call = nodes[Int(slot)].call
-                take(slot)
-                endTurnIfSpent(line)
-                return call
-            }
-            endTurn(line)
-            failures += 1
-            if failures == bands[band].lineCount { skipRounds(band) }
-        }
+        guard let band = bandToServe(), let line = bands[band].heap.first else { return nil }
+        let slot = lines[Int(line)].first
+        let call = nodes[Int(slot)].call
+        bands[band].round = max(bands[band].round, lines[Int(line)].round)
+        take(slot, isServed: true)
+        return call
     }
 
     /// Takes out a call; false when the token is stale.
@@ -138,7 +135,7 @@ struct FairQueue: Sendable {
         guard index < nodes.count, nodes[index].generation == token.generation, nodes[index].line != .max else {
             return false
         }
-        take(token.slot)
+        take(token.slot, isServed: false)
         return true
     }
 
@@ -163,85 +160,77 @@ struct FairQueue: Sendable {
         return band
     }
 
-    // MARK: Rounds
+    // MARK: The heaps
 
-    /// Ends the turn of the line at the head of the round: it goes to the end.
-    private mutating func endTurn(_ line: UInt32) {
-        lines[Int(line)].hasQuantum = false
-        leaveRound(line)
-        enterRoundLast(line)
+    private func isBefore(_ left: UInt32, _ right: UInt32) -> Bool {
+        let (leftRound, rightRound) = (lines[Int(left)].round, lines[Int(right)].round)
+        return leftRound == rightRound ? lines[Int(left)].order < lines[Int(right)].order : leftRound < rightRound
     }
 
-    /// Ends the turn of a line when it is still there and cannot serve its next call in it.
-    private mutating func endTurnIfSpent(_ line: UInt32) {
-        let first = lines[Int(line)].first
-        guard first != .max, UInt64(nodes[Int(first)].cost) > lines[Int(line)].deficit else { return }
-        endTurn(line)
+    /// Puts a line into its band's heap; in order, after all others of its round.
+    private mutating func enterHeap(_ line: UInt32, inOrder: Bool = true) {
+        let band = Int(lines[Int(line)].band)
+        if inOrder { giveOrder(line) }
+        lines[Int(line)].place = UInt32(truncatingIfNeeded: bands[band].heap.count)
+        bands[band].heap.append(line)
+        sift(lines[Int(line)].place, in: band)
     }
 
-    /// Gives every line of a band the quanta of the rounds in which nobody could be served, in one go.
-    private mutating func skipRounds(_ band: Int) {
-        var rounds = UInt64.max
-        var line = bands[band].first
-        while line != .max {
-            let cost = UInt64(nodes[Int(lines[Int(line)].first)].cost)
-            rounds = min(rounds, cost &- min(cost, lines[Int(line)].deficit))
-            line = lines[Int(line)].next
+    private mutating func leaveHeap(_ line: UInt32) {
+        let band = Int(lines[Int(line)].band)
+        let place = lines[Int(line)].place
+        guard let moved = bands[band].heap.popLast(), moved != line else { return }
+        bands[band].heap[Int(place)] = moved
+        lines[Int(moved)].place = place
+        sift(place, in: band)
+    }
+
+    private mutating func giveOrder(_ line: UInt32) {
+        let band = Int(lines[Int(line)].band)
+        bands[band].lastOrder &+= 1
+        lines[Int(line)].order = bands[band].lastOrder
+    }
+
+    /// Moves the line at a place up or down to where it belongs.
+    private mutating func sift(_ start: UInt32, in band: Int) {
+        var place = Int(start)
+        let line = bands[band].heap[place]
+        while place > 0, isBefore(line, bands[band].heap[(place - 1) / 2]) {
+            put(bands[band].heap[(place - 1) / 2], at: place, in: band)
+            place = (place - 1) / 2
         }
-        guard rounds > 1 else { return }
-        line = bands[band].first
-        while line != .max {
-            lines[Int(line)].deficit = saturatingSum(lines[Int(line)].deficit, rounds - 1)
-            line = lines[Int(line)].next
+        let count = bands[band].heap.count
+        while place * 2 + 1 < count {
+            var child = place * 2 + 1
+            if child + 1 < count, isBefore(bands[band].heap[child + 1], bands[band].heap[child]) { child += 1 }
+            guard isBefore(bands[band].heap[child], line) else { break }
+            put(bands[band].heap[child], at: place, in: band)
+            place = child
         }
+        put(line, at: place, in: band)
     }
 
-    private mutating func enterRoundLast(_ line: UInt32) {
-        let band = Int(lines[Int(line)].band)
-        let last = bands[band].last
-        lines[Int(line)].previous = last
-        lines[Int(line)].next = .max
-        bands[band].last = line
-        if last != .max { lines[Int(last)].next = line } else { bands[band].first = line }
-        bands[band].lineCount += 1
-    }
-
-    private mutating func enterRoundFirst(_ line: UInt32) {
-        let band = Int(lines[Int(line)].band)
-        let first = bands[band].first
-        lines[Int(line)].next = first
-        lines[Int(line)].previous = .max
-        bands[band].first = line
-        if first != .max { lines[Int(first)].previous = line } else { bands[band].last = line }
-        bands[band].lineCount += 1
-    }
-
-    private mutating func leaveRound(_ line: UInt32) {
-        let band = Int(lines[Int(line)].band)
-        let next = lines[Int(line)].next
-        let previous = lines[Int(line)].previous
-        if next != .max { lines[Int(next)].previous = previous } else { bands[band].last = previous }
-        if previous != .max { lines[Int(previous)].next = next } else { bands[band].first = next }
-        bands[band].lineCount -= 1
+    private mutating func put(_ line: UInt32, at place: Int, in band: Int) {
+        bands[band].heap[place] = line
+        lines[Int(line)].place = UInt32(truncatingIfNeeded: place)
     }
 
     // MARK: Slabs
 
-    /// The line of a caller, made and put at the end of the round when it has none.
+    /// The line of a caller, made when it has none; an empty line is in no heap.
     private mutating func line(of caller: UInt32, band: UInt8) -> UInt32 {
         let key = UInt64(band) << 32 | UInt64(caller)
         if let line = lineOfCaller[key] { return line }
         let line: UInt32
         if firstFreeLine != .max {
             line = firstFreeLine
-            firstFreeLine = lines[Int(line)].next
+            firstFreeLine = lines[Int(line)].place
             lines[Int(line)] = Line(caller: caller, band: band)
         } else {
             line = UInt32(truncatingIfNeeded: lines.count)
             lines.append(Line(caller: caller, band: band))
         }
         lineOfCaller[key] = line
-        enterRoundLast(line)
         return line
     }
 
@@ -263,7 +252,9 @@ struct FairQueue: Sendable {
     }
 
     /// Takes a node out of its line and frees it, and the line with its last node.
-    private mutating func take(_ slot: UInt32) {
+    ///
+    /// When it was first in its line, the next one is charged instead: from the round now, if the first was served.
+    private mutating func take(_ slot: UInt32, isServed: Bool) {
         let node = nodes[Int(slot)]
         let line = Int(node.line)
         if node.next != .max {
@@ -276,13 +267,26 @@ struct FairQueue: Sendable {
         nodes[Int(slot)].generation &+= 1
         nodes[Int(slot)].next = firstFreeNode
         firstFreeNode = slot
-        bands[Int(lines[line].band)].count -= 1
+        let band = Int(lines[line].band)
+        bands[band].count -= 1
         count -= 1
-        guard lines[line].first == .max else { return }
-        leaveRound(node.line)
-        lineOfCaller[UInt64(lines[line].band) << 32 | UInt64(lines[line].caller)] = nil
-        lines[line].next = firstFreeLine
-        firstFreeLine = node.line
+        if lines[line].first == .max {
+            free(node.line)
+        } else if node.previous == .max {
+            if !isServed { lines[line].round &-= min(lines[line].round, UInt64(node.cost)) }
+            lines[line].round = saturatingSum(lines[line].round, UInt64(nodes[Int(node.next)].cost))
+            giveOrder(node.line)
+            sift(lines[line].place, in: band)
+        }
+        if bands[band].count == 0 { bands[band].round = 0 }
+    }
+
+    private mutating func free(_ line: UInt32) {
+        leaveHeap(line)
+        let key = UInt64(lines[Int(line)].band) << 32 | UInt64(lines[Int(line)].caller)
+        lineOfCaller[key] = nil
+        lines[Int(line)].place = firstFreeLine
+        firstFreeLine = line
     }
 }
 
