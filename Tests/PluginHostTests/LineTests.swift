@@ -1,0 +1,36 @@
+// Output in pieces becomes bounded lines.
+
+import Testing
+
+@testable import PluginHost
+
+struct LineTests {
+    private func lines(_ pieces: [String], longest: Int = 8) -> [String] {
+        var splitter = LineSplitter(longest: longest)
+        var lines: [String] = []
+        for piece in pieces {
+            var bytes = Array(piece.utf8)
+            bytes.withUnsafeMutableBytes { splitter.feed(UnsafeRawBufferPointer($0)) { lines.append($0) } }
+        }
+        splitter.finish { lines.append($0) }
+        return lines
+    }
+
+    @Test func `lines may come in pieces, end with CR LF, and the last needs no end`() {
+        #expect(lines(["a\nb", "c\r\n\n", "d"]) == ["a", "bc", "", "d"])
+    }
+
+    @Test func `a line that is too long is cut and says so`() {
+        #expect(lines(["123456789\nab\n"]) == ["12345678 … (the line is longer than 8 bytes)", "ab"])
+    }
+
+    @Test func `lines beyond the rate of a second are counted and told in the next`() {
+        var meter = LineMeter(perSecond: 2)
+        #expect(meter.line(at: .milliseconds(0)) == .show(leftOut: 0))
+        #expect(meter.line(at: .milliseconds(10)) == .show(leftOut: 0))
+        #expect(meter.line(at: .milliseconds(20)) == .leaveOut)
+        #expect(meter.line(at: .milliseconds(999)) == .leaveOut)
+        #expect(meter.line(at: .milliseconds(1000)) == .show(leftOut: 2))
+        #expect(meter.line(at: .milliseconds(1001)) == .show(leftOut: 0))
+    }
+}
