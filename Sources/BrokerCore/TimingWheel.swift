@@ -24,7 +24,9 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
 
     /// The tick up to which everything has fired.
     private var elapsed: UInt64
-    private var nodes: [Node] = []
+    /// The slab, in two parts: a cancellation touches only the links of a timer and its neighbours.
+    private var links: [Link] = []
+    private var timers: [Timer] = []
     private var firstFree = UInt32.max
     /// First and last node of each place.
     private var lists: [List]
@@ -35,13 +37,17 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
     /// The list whose timers are on their way to lower wheels; negative when none is.
     private var moving = -1
 
-    private struct Node: Sendable {
-        var tick: UInt64
+    /// Sixteen bytes, so that four share a cache line.
+    private struct Link: Sendable {
         var next: UInt32
         var previous: UInt32
         var generation: UInt32
         /// The list; ``free`` when the node is in none.
-        var list: UInt32
+        var list: UInt16
+    }
+
+    private struct Timer: Sendable {
+        var tick: UInt64
         var payload: Payload
     }
 
@@ -50,7 +56,7 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
         var last = UInt32.max
     }
 
-    private static var free: UInt32 { .max }
+    private static var free: UInt16 { .max }
     private static var wheelCount: Int { 8 }
     private static var nanosecondsPerTick: UInt64 { 1_000_000 }
     /// Timers that one call moves at most: about a millisecond of work.
@@ -61,7 +67,8 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
         elapsed = start.nanoseconds / Self.nanosecondsPerTick
         lists = Array(repeating: List(), count: Self.wheelCount * 64)
         places = Array(repeating: 0, count: Self.wheelCount)
-        nodes.reserveCapacity(max(0, capacity))
+        links.reserveCapacity(max(0, capacity))
+        timers.reserveCapacity(max(0, capacity))
     }
 
     /// Schedules a timer.
@@ -76,19 +83,16 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
         let slot: UInt32
         if firstFree != .max {
             slot = firstFree
-            let index = Int(slot)
-            firstFree = nodes[index].next
-            nodes[index].tick = tick
-            nodes[index].payload = payload
+            firstFree = links[Int(slot)].next
+            timers[Int(slot)] = Timer(tick: tick, payload: payload)
         } else {
-            slot = UInt32(truncatingIfNeeded: nodes.count)
-            nodes.append(
-                Node(tick: tick, next: .max, previous: .max, generation: 1, list: Self.free, payload: payload)
-            )
+            slot = UInt32(truncatingIfNeeded: links.count)
+            links.append(Link(next: .max, previous: .max, generation: 1, list: Self.free))
+            timers.append(Timer(tick: tick, payload: payload))
         }
         link(slot, tick: tick)
         count &+= 1
-        return TimerID(slot: slot, generation: nodes[Int(slot)].generation)
+        return TimerID(slot: slot, generation: links[Int(slot)].generation)
     }
 
     /// Cancels a timer; false when the id is stale.
@@ -103,7 +107,7 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
     /// True when the timer is pending.
     func isPending(_ id: TimerID) -> Bool {
         let index = Int(id.slot)
-        return index < nodes.count && nodes[index].generation == id.generation && nodes[index].list != Self.free
+        return index < links.count && links[index].generation == id.generation && links[index].list != Self.free
     }
 
     /// A time not after the earliest timer, at which ``next(due:)`` makes progress; nil when there are no timers.
@@ -134,7 +138,7 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
                 continue
             }
             let slot = lists[place.list].first
-            let payload = nodes[Int(slot)].payload
+            let payload = timers[Int(slot)].payload
             unlink(slot)
             release(slot)
             return payload
@@ -162,7 +166,7 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
             guard budget > 0 else { return false }
             budget -= 1
             unlink(slot)
-            link(slot, tick: nodes[Int(slot)].tick)
+            link(slot, tick: timers[Int(slot)].tick)
         }
         moving = -1
         return true
@@ -174,12 +178,12 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
         let place = Int(truncatingIfNeeded: tick >> UInt64(wheel * 6)) & 63
         let list = wheel << 6 | place
         let last = lists[list].last
-        nodes[Int(slot)].list = UInt32(truncatingIfNeeded: list)
-        nodes[Int(slot)].next = .max
-        nodes[Int(slot)].previous = last
+        links[Int(slot)].list = UInt16(truncatingIfNeeded: list)
+        links[Int(slot)].next = .max
+        links[Int(slot)].previous = last
         lists[list].last = slot
         if last != .max {
-            nodes[Int(last)].next = slot
+            links[Int(last)].next = slot
         } else {
             lists[list].first = slot
             places[wheel] |= 1 << UInt64(place)
@@ -189,11 +193,11 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
 
     /// Takes a node out of its list.
     private mutating func unlink(_ slot: UInt32) {
-        let next = nodes[Int(slot)].next
-        let previous = nodes[Int(slot)].previous
-        let list = Int(nodes[Int(slot)].list)
-        if next != .max { nodes[Int(next)].previous = previous } else { lists[list].last = previous }
-        if previous != .max { nodes[Int(previous)].next = next } else { lists[list].first = next }
+        let next = links[Int(slot)].next
+        let previous = links[Int(slot)].previous
+        let list = Int(links[Int(slot)].list)
+        if next != .max { links[Int(next)].previous = previous } else { lists[list].last = previous }
+        if previous != .max { links[Int(previous)].next = next } else { lists[list].first = next }
         if next == .max, previous == .max {
             let wheel = list >> 6
             places[wheel] &= ~(1 << UInt64(list & 63))
@@ -203,9 +207,9 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
 
     /// Gives an unlinked node back to the slab.
     private mutating func release(_ slot: UInt32) {
-        nodes[Int(slot)].list = Self.free
-        nodes[Int(slot)].generation &+= 1
-        nodes[Int(slot)].next = firstFree
+        links[Int(slot)].list = Self.free
+        links[Int(slot)].generation &+= 1
+        links[Int(slot)].next = firstFree
         firstFree = slot
         count &-= 1
     }
