@@ -1,0 +1,88 @@
+// What a broker is started with: made from a mesh file, or by hand for a broker inside another program or a test.
+
+public import BrokerCore
+import CLinuxShims
+import Glibc
+
+/// Everything that a broker needs to know to start.
+public struct BrokerConfiguration: Sendable {
+    /// Where tcp peers connect.
+    public struct TCP: Sendable, Hashable {
+        /// `ADDRESS:PORT`; port 0 takes a free one. An address that stands for all of the machine's is refused.
+        public var listen: String
+        /// The broker's own keys.
+        public var key: KeyFile
+        /// Describes a listener.
+        public init(listen: String, key: KeyFile) {
+            self.listen = listen
+            self.key = key
+        }
+    }
+
+    /// The mesh's name, for people.
+    public var mesh = "wizmesh"
+    /// The run folder.
+    public var runFolder: String
+    /// The tcp listener; nil: local peers only.
+    public var tcp: TCP?
+    /// The limits.
+    public var limits = Limits()
+    /// Who may do what.
+    public var policy = Policy()
+    /// The principals of tcp peers by their public keys, as 40 characters of Z85.
+    public var keys: [String: String] = [:]
+    /// How services' work is spread, by name.
+    public var balances: [String: Balance] = [:]
+    /// The mesh file, for reloading; nil when there is none.
+    public var meshFilePath: String?
+    /// libzmq's threads: one per gigabyte a second.
+    public var ioThreadCount = 1
+
+    /// A broker in a run folder with the built-in policy: the user who starts it may do everything.
+    public init(runFolder: String) {
+        self.runFolder = runFolder
+        policy = BrokerConfiguration.builtInPolicy()
+    }
+
+    /// A broker as a mesh file describes it.
+    ///
+    /// - Throws: when the broker's key file cannot be used.
+    public init(_ file: MeshFile) throws(KeyFileError) {
+        self.init(runFolder: file.runFolder ?? BrokerConfiguration.defaultRunFolder)
+        mesh = file.mesh
+        limits = file.limits
+        policy = file.policy
+        keys = file.keys
+        balances = file.balances
+        meshFilePath = file.path
+        if let tcp = file.tcp { self.tcp = TCP(listen: tcp.listen, key: try KeyFile(reading: tcp.key)) }
+    }
+
+    /// The run folder when nobody names one: `$WIZ_RUN`, else `$XDG_RUNTIME_DIR/wizmesh`, else `/tmp/wizmesh-<uid>`.
+    public static var defaultRunFolder: String {
+        if let folder = variable("WIZ_RUN") { return folder }
+        if let folder = variable("XDG_RUNTIME_DIR") { return folder + "/wizmesh" }
+        return "/tmp/wizmesh-\(geteuid())"
+    }
+
+    private static func variable(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// The rules that hold in every mesh: operators may do everything, everybody may look at the registry, and the user
+    /// who runs the broker is an operator.
+    public static func builtInPolicy() -> Policy {
+        let origin = "built in"
+        var policy = Policy()
+        policy.principals["operator"] = Policy.Principal(roles: [policy.operatorRole], origin: origin)
+        policy.localUsers[geteuid()] = "operator"
+        for method in ["services", "watch", "describe"] {
+            policy.rules.append(
+                Policy.Rule(effect: .allow, subject: "*", action: .call, target: "mesh.\(method)", origin: origin)
+            )
+        }
+        return policy
+    }
+}

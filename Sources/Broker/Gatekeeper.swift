@@ -1,0 +1,60 @@
+// Who may connect at all: the answers to libzmq's ZAP questions for one broker. On ipc every process that could enter the
+// run folder is let in and the core decides by ticket or user; on tcp the CURVE key must be in the mesh file. Runs on the
+// ZAP thread; the keys may be replaced at any time.
+
+import Synchronization
+import ZeroMQ
+
+/// The door of one broker.
+final class Gatekeeper: Sendable {
+    /// Told when a connection is refused, on the ZAP thread.
+    typealias Refusal = @Sendable (String) -> Void
+
+    /// The ZAP domain of the ipc socket.
+    let localDomain: String
+    /// The ZAP domain of the tcp socket.
+    let remoteDomain: String
+    private let principals: Mutex<[CurvePublicKey: String]>
+    private let refusals = Atomic<UInt64>(0)
+    private let onRefusal: Refusal
+
+    /// Connections refused so far.
+    var refusalCount: UInt64 { refusals.load(ordering: .relaxed) }
+
+    init(number: Int, principals: [CurvePublicKey: String], onRefusal: @escaping Refusal) {
+        localDomain = "ipc.\(number)"
+        remoteDomain = "tcp.\(number)"
+        self.principals = Mutex(principals)
+        self.onRefusal = onRefusal
+    }
+
+    /// Replaces the keys; connections that exist stay.
+    func setPrincipals(_ principals: [CurvePublicKey: String]) { self.principals.withLock { $0 = principals } }
+
+    /// Decides about one connection.
+    func decide(_ request: ZapRequest) -> ZapDecision {
+        let decision = request.domain == localDomain ? decideLocal(request) : decideRemote(request)
+        if case .deny(let reason) = decision {
+            refusals.add(1, ordering: .relaxed)
+            onRefusal("a connection from \(request.addressText) was refused: \(reason)")
+        }
+        return decision
+    }
+
+    private func decideLocal(_ request: ZapRequest) -> ZapDecision {
+        guard case .process(let peer) = request.address else {
+            return .deny(reason: "the kernel does not say which process is at the other end")
+        }
+        guard request.mechanism == .null else { return .deny(reason: "local connections use the mechanism NULL") }
+        return .accept(userID: "uid:\(peer.userID)")
+    }
+
+    private func decideRemote(_ request: ZapRequest) -> ZapDecision {
+        guard request.domain == remoteDomain else { return .deny(reason: "unknown domain") }
+        guard case .curve(let key) = request.mechanism else { return .deny(reason: "tcp connections use CURVE") }
+        guard let principal = principals.withLock({ $0[key] }) else {
+            return .deny(reason: "the mesh file gives no principal the key \(key.z85)")
+        }
+        return .accept(userID: principal)
+    }
+}

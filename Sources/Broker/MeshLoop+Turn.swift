@@ -1,0 +1,161 @@
+// What a turn does with messages: into the core one by one, and out again by its outbox. The hot path: no allocation, no
+// String, no reference counting per message.
+
+import BrokerCore
+import MeshProtocol
+import ZeroMQ
+
+extension MeshLoop {
+    /// Takes a bounded number of messages in; true when there were any.
+    mutating func drain(listener: UInt32) -> Bool {
+        for index in 0..<MeshLoop.batchCount {
+            if index & 7 == 7 { now = MeshLoop.clock() }
+            guard let outcome = try? wire.receive(from: listener) else { return false }
+            switch outcome {
+            case .nothing: return index > 0
+            case .received: take(from: listener)
+            case .tooManyFrames(let total): takeExcess(total, from: listener)
+            }
+            settle()
+        }
+        return true
+    }
+
+    @inline(__always)
+    private mutating func take(from listener: UInt32) {
+        guard let id = wire.frames.routingID else {
+            wire.refuseForeign()
+            return
+        }
+        let peer = PeerHandle(listener: listener, routingID: id.number)
+        guard wire.recent.contains(peer) || greet(peer) else { return }
+        let frameCount = wire.frames.count
+        guard frameCount >= 2, wire.frames.size(at: 1) > 0 else {
+            core.violated(by: peer, .emptyMessage, now: now, into: &outbox)
+            return
+        }
+        var body = BodyHandle.none
+        var byteCount = 0
+        if frameCount == 3 {
+            byteCount = wire.frames.size(at: 2)
+            guard byteCount <= core.limits.payloadByteCount else {
+                core.violated(by: peer, .payloadTooLarge(byteCount), now: now, into: &outbox)
+                return
+            }
+            body = wire.slab.insert(wire.frames.take(at: 2).rewrapped())
+        }
+        MeshLoop.hand(
+            wire.frames,
+            from: peer,
+            body: body,
+            byteCount: byteCount,
+            now: now,
+            to: &core,
+            into: &outbox
+        )
+    }
+
+    /// Lends the header to the core; apart, since the frames and the core are both parts of the loop.
+    @inline(__always)
+    private static func hand(
+        _ frames: borrowing FrameBuffer,
+        from peer: PeerHandle,
+        body: BodyHandle,
+        byteCount: Int,
+        now: MeshInstant,
+        to core: inout BrokerCore,
+        into outbox: inout Outbox
+    ) {
+        frames.withUnsafeBytes(at: 1) { header in
+            core.received(
+                from: peer,
+                header: header,
+                body: body,
+                bodyByteCount: byteCount,
+                now: now,
+                into: &outbox
+            )
+        }
+    }
+
+    private mutating func takeExcess(_ total: Int, from listener: UInt32) {
+        guard let id = wire.frames.routingID else {
+            wire.refuseForeign()
+            return
+        }
+        let peer = PeerHandle(listener: listener, routingID: id.number)
+        guard wire.recent.contains(peer) || greet(peer) else { return }
+        core.violated(by: peer, .tooManyFrames(total - 1), now: now, into: &outbox)
+    }
+
+    /// Finds a peer that was not heard lately, or takes in a new one; false when its message is to be dropped.
+    private mutating func greet(_ peer: PeerHandle) -> Bool {
+        if let known = wire.peers[peer] {
+            if known.isClosing { return false }
+        } else {
+            guard let credentials = wire.meet(peer, now: now) else {
+                wire.refuseForeign()
+                return false
+            }
+            core.connected(peer, credentials: credentials, now: now, into: &outbox)
+            settle()
+            // The core may have closed it at once: too many strangers.
+            guard wire.peers[peer]?.isClosing == false else { return false }
+        }
+        wire.recent.insert(peer)
+        return true
+    }
+
+    /// Does what the outbox says, and what follows from it, until nothing is left.
+    @inline(__always)
+    mutating func settle() {
+        if !outbox.isEmpty || !wire.lost.isEmpty { settleAll() }
+    }
+
+    private mutating func settleAll() {
+        repeat {
+            wire.perform(outbox, now: now)
+            let refused = handOver()
+            outbox.removeAll()
+            for lease in refused { core.refuse(lease, with: MeshLoop.isOverloaded, now: now, into: &outbox) }
+            if !wire.lost.isEmpty || !wire.flooded.isEmpty { reportEnds() }
+        } while !outbox.isEmpty
+    }
+
+    private static let isOverloaded = Failure(
+        .resourceExhausted,
+        message: "the service mesh has too many requests waiting",
+        hint: "ask again later, and ask less often",
+        retryAfterMilliseconds: 1_000
+    )
+
+    /// Gives calls to the service `mesh` and notices to the administration thread; the calls that it has no room for are
+    /// returned.
+    private mutating func handOver() -> [LeaseID] {
+        if outbox.administration.isEmpty, outbox.notices.isEmpty { return [] }
+        var refused: [LeaseID] = []
+        for call in outbox.administration {
+            let arguments = wire.slab.bytes(of: call.body)
+            wire.slab.release(call.body)
+            if !office.answer(call, arguments: arguments) { refused.append(call.lease) }
+        }
+        for notice in outbox.notices { office.tell(notice) }
+        return refused
+    }
+
+    /// Tells the core of peers that could not be reached or never read.
+    private mutating func reportEnds() {
+        let (lost, flooded) = (wire.lost, wire.flooded)
+        wire.lost = []
+        wire.flooded = []
+        for peer in lost {
+            wire.forget(peer)
+            core.disconnected(peer, now: now, into: &outbox)
+        }
+        for peer in flooded where wire.peers[peer] != nil {
+            // What waits for it will never be read.
+            wire.dropOverflow(of: peer)
+            core.overflowed(peer, now: now, into: &outbox)
+        }
+    }
+}

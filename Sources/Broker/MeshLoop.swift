@@ -1,0 +1,120 @@
+// The mesh thread's loop: commands, then messages in bounded batches, then what is due, then waiting. Owns the core, the
+// sockets and the payloads; nobody else touches them. Parts: what comes in and goes out in MeshLoop+Turn.swift.
+
+import BrokerCore
+import CLinuxShims
+import MeshProtocol
+import ZeroMQ
+
+/// The broker's one thread of decisions.
+struct MeshLoop: ~Copyable {
+    /// Messages taken from one socket before the other one's turn comes.
+    static let batchCount = 256
+    /// How long the last answers may take to leave, in milliseconds.
+    static let stopMilliseconds: UInt64 = 1_000
+    /// How often the core is told the time of day, in milliseconds.
+    static let wallClockMilliseconds: UInt64 = 60_000
+
+    var core: BrokerCore
+    var outbox = Outbox()
+    var wire: Wire
+    var watchers = WatchDesk()
+    /// Takes what the core hands to its shell: calls to the service `mesh` and notices.
+    let office: Office
+    let mailbox: Mailbox
+    /// The time as last read; messages of a few microseconds share one reading.
+    var now: MeshInstant
+
+    private var poller = Poller(capacity: 5)
+    private let hasRemote: Bool
+    private var nextWallClock: MeshInstant
+    private var stopDeadline: MeshInstant?
+    private var isFinished = false
+
+    init(core: consuming BrokerCore, wire: consuming Wire, hasRemote: Bool, office: Office, mailbox: Mailbox) {
+        self.core = core
+        self.wire = wire
+        self.hasRemote = hasRemote
+        self.office = office
+        self.mailbox = mailbox
+        now = MeshLoop.clock()
+        nextWallClock = now
+        poller.add(mailbox.wakeUp)
+        poller.add(self.wire.local.socket, events: .readable)
+        poller.add(self.wire.local.monitor)
+        guard hasRemote else { return }
+        poller.add(self.wire.remote.socket, events: .readable)
+        poller.add(self.wire.remote.monitor)
+    }
+
+    /// Monotonic time.
+    @inline(__always)
+    static func clock() -> MeshInstant { MeshInstant(nanoseconds: UInt64(bitPattern: wiz_monotonic_ns())) }
+
+    /// Runs until the broker stops.
+    mutating func run() {
+        while !isFinished {
+            now = MeshLoop.clock()
+            if mailbox.hasCommands { obey() }
+            var isBusy = false
+            if stopDeadline == nil {
+                isBusy = drain(listener: 0)
+                if hasRemote, drain(listener: 1) { isBusy = true }
+            }
+            passTime()
+            finishIfDone()
+            if !isBusy, !isFinished, !mailbox.hasCommands { wait() }
+        }
+        wire.dropOverflows()
+    }
+
+    private mutating func obey() {
+        for command in mailbox.take() {
+            command.run(&self)
+            settle()
+        }
+    }
+
+    /// Runs whatever is due.
+    private mutating func passTime() {
+        now = MeshLoop.clock()
+        wire.readMonitors(now: now)
+        wire.runErrands(now: now)
+        if let deadline = core.nextDeadline, deadline <= now { core.timePassed(now: now, into: &outbox) }
+        wire.flushOverflows(now: now)
+        if nextWallClock <= now {
+            nextWallClock = now.advanced(milliseconds: MeshLoop.wallClockMilliseconds)
+            core.setWallClock(nanosecondsSince1970: UInt64(max(0, wiz_realtime_ns())), at: now)
+        }
+        watch()
+        settle()
+    }
+
+    /// Waits for a message, a command, or the next thing that is due.
+    private mutating func wait() {
+        var deadline = nextWallClock
+        if let next = core.nextDeadline { deadline = min(deadline, next) }
+        if let next = wire.errands.nextDeadline { deadline = min(deadline, next) }
+        if !wire.overflows.isEmpty { deadline = min(deadline, wire.nextFlush) }
+        if let next = watchers.nextDeadline { deadline = min(deadline, next) }
+        if let next = stopDeadline { deadline = min(deadline, next) }
+        let timeout = deadline.nanoseconds(since: MeshLoop.clock())
+        _ = try? poller.wait(timeoutNanoseconds: Int64(clamping: timeout))
+    }
+
+    /// Begins the end: everybody is told, and what was sent gets a bounded time to leave.
+    mutating func stop(reason: String, immediately: Bool) {
+        guard stopDeadline == nil else {
+            if immediately { isFinished = true }
+            return
+        }
+        core.shutDown(reason: reason, now: now, into: &outbox)
+        settle()
+        stopDeadline = now.advanced(milliseconds: immediately ? 0 : MeshLoop.stopMilliseconds)
+    }
+
+    private mutating func finishIfDone() {
+        guard let stopDeadline else { return }
+        if wire.overflows.isEmpty || stopDeadline <= now { isFinished = true }
+    }
+}

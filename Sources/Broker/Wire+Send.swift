@@ -1,0 +1,118 @@
+// Sending: the core's outbox in order, straight to libzmq when it has room, else into the peer's overflow. The hot path
+// allocates nothing: headers lie in the outbox's bytes, payloads come out of the slab.
+
+import BrokerCore
+import ZeroMQ
+
+extension Wire {
+    /// How often overflows are tried again.
+    static let flushMilliseconds: UInt64 = 5
+
+    /// Does what the outbox says with connections and payloads; calls and notices in it are left to the caller.
+    mutating func perform(_ outbox: borrowing Outbox, now: MeshInstant) {
+        outbox.headers.withUnsafeBytes { headers in
+            for action in outbox.actions {
+                switch action {
+                case .send(let send):
+                    let header = UnsafeRawBufferPointer(
+                        rebasing: headers[send.headerOffset..<send.headerOffset &+ send.headerCount]
+                    )
+                    deliver(send, header: header, now: now)
+                case .release(let body): slab.release(body)
+                case .close(let peer): close(peer, now: now)
+                case .probe(let peer): probe(peer)
+                case .administer, .notice: break
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func deliver(_ send: Outbox.Send, header: UnsafeRawBufferPointer, now: MeshInstant) {
+        var body: Message?
+        if !send.body.isNone { body = send.use == .move ? slab.take(send.body) : slab.share(send.body) }
+        if !overflows.isEmpty, overflows[send.peer] != nil {
+            keep(header: header, body: body.take(), for: send.peer, now: now)
+            return
+        }
+        switch attempt(send.peer, header: header, body: body.take()) {
+        case .sent: break
+        case .wouldBlock(var returned): keep(header: header, body: returned.take(), for: send.peer, now: now)
+        case .unreachable: lose(send.peer)
+        }
+    }
+
+    /// Sends one frame, if libzmq has room; a context that ends makes every peer unreachable.
+    @inline(__always)
+    private mutating func attempt(
+        _ peer: PeerHandle,
+        header: UnsafeRawBufferPointer,
+        body: consuming Message?
+    ) -> EnvelopeOutcome {
+        let id = RoutingID(number: peer.routingID)
+        do throws(ZeroMQError) {
+            return peer.listener == 0
+                ? try local.socket.trySend(to: id, header: header, body: body)
+                : try remote.socket.trySend(to: id, header: header, body: body)
+        } catch {
+            return .unreachable(nil)
+        }
+    }
+
+    private mutating func keep(
+        header: UnsafeRawBufferPointer,
+        body: consuming Message?,
+        for peer: PeerHandle,
+        now: MeshInstant
+    ) {
+        if overflows.isEmpty { nextFlush = now.advanced(milliseconds: Wire.flushMilliseconds) }
+        if !overflows[peer, default: Overflow()].append(header: header, body: body), !flooded.contains(peer) {
+            flooded.append(peer)
+        }
+    }
+
+    private mutating func lose(_ peer: PeerHandle) {
+        guard peers[peer] != nil, !lost.contains(peer) else { return }
+        lost.append(peer)
+    }
+
+    /// Sees whether a peer can be reached, by a PING.
+    mutating func probe(_ peer: PeerHandle) {
+        guard let known = peers[peer], !known.isClosing else { return }
+        let isReachable = probeHeader.withUnsafeBytes { header in
+            switch attempt(peer, header: header, body: nil) {
+            case .sent: true
+            case .wouldBlock: true
+            case .unreachable: false
+            }
+        }
+        if !isReachable { lose(peer) }
+    }
+
+    /// Tries again what waits, when it is time.
+    mutating func flushOverflows(now: MeshInstant) {
+        guard !overflows.isEmpty, nextFlush <= now else { return }
+        nextFlush = now.advanced(milliseconds: Wire.flushMilliseconds)
+        for peer in Array(overflows.keys) {
+            guard var overflow = overflows.removeValue(forKey: peer) else { continue }
+            switch flush(&overflow, to: peer) {
+            case .emptied: break
+            case .blocked: overflows[peer] = overflow
+            case .unreachable:
+                overflow.removeAll()
+                lose(peer)
+            }
+        }
+    }
+
+    private func flush(_ overflow: inout Overflow, to peer: PeerHandle) -> Overflow.Flush {
+        let id = RoutingID(number: peer.routingID)
+        do throws(ZeroMQError) {
+            return peer.listener == 0
+                ? try overflow.flush(to: id, over: local.socket)
+                : try overflow.flush(to: id, over: remote.socket)
+        } catch {
+            return .unreachable
+        }
+    }
+}
