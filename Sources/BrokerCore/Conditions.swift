@@ -1,4 +1,5 @@
-// Conditions on a provider's attributes: `model=tiny;contextLength>=4096`. Parsed once for each call by capability. Pure.
+// Conditions on a provider's attributes: `model=tiny;contextLength>=4096`. Parsed once for each call by capability.
+// Pure.
 
 import MeshProtocol
 
@@ -12,8 +13,8 @@ struct ConditionsError: Error, Hashable, Sendable {
 
 /// Conditions that must all hold.
 ///
-/// Both sides are compared as numbers when both are decimal numbers, else as text, by bytes. When the condition's value is a
-/// number and the attribute's is not, no order holds between them.
+/// Both sides are compared as numbers when both are decimal numbers, else as text, by bytes. When the condition's value
+/// is a number and the attribute's is not, no order holds between them.
 struct Conditions: Hashable, Sendable {
     private enum Comparison: Sendable {
         case equal, unequal, less, lessOrEqual, greater, greaterOrEqual

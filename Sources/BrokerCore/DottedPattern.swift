@@ -1,5 +1,5 @@
-// A rule's target: words joined by dots, `*` for one word and, last, `>` for the rest. Compared with names, topics and other
-// patterns as bytes. Pure; allocates nothing after it is made.
+// A rule's target: words joined by dots, `*` for one word and, last, `>` for the rest. Compared with names, topics and
+// other patterns as bytes. Pure; allocates nothing after it is made.
 
 /// A compiled target.
 struct DottedPattern: Sendable, Hashable {

@@ -17,10 +17,10 @@ struct QueueToken: Hashable, Sendable {
 
 /// Waiting calls; the bounds on their count and bytes are the owner's.
 ///
-/// Every caller has one line in each band. The quantum is one unit of cost, so that calls of equal cost alternate strictly
-/// between callers. Rounds in which nobody can be served are not walked through: the lines of a band stand in a heap by the
-/// round in which their deficit will cover their first call (the tag of Golestani, "A Self-Clocked Fair Queueing Scheme",
-/// INFOCOM 1994), so that a push, a pop or a removal costs O(log callers) whatever the costs are.
+/// Every caller has one line in each band. The quantum is one unit of cost, so that calls of equal cost alternate
+/// strictly between callers. Rounds in which nobody can be served are not walked through: the lines of a band stand in
+/// a heap by the round in which their deficit will cover their first call (the tag of Golestani, "A Self-Clocked Fair
+/// Queueing Scheme", INFOCOM 1994), so that a push, a pop or a removal costs O(log callers) whatever the costs are.
 struct FairQueue: Sendable {
     /// How many calls wait.
     private(set) var count = 0

@@ -59,8 +59,8 @@ struct MethodMetrics: Sendable {
         var queue: LatencyHistogram?
     }
 
-    /// Makes an empty table for at most `capacity` methods, each of which takes 27 KiB once it has been called; further ones
-    /// share one entry whose names are `(other)`.
+    /// Makes an empty table for at most `capacity` methods, each of which takes 27 KiB once it has been called; further
+    /// ones share one entry whose names are `(other)`.
     init(capacity: Int = 2048) { self.capacity = max(0, capacity) }
 
     /// Finds or makes a method's entry: an index for ``record(_:status:totalMicroseconds:queueMicroseconds:)``.

@@ -1,5 +1,5 @@
-// Events that are kept: the last value of topics and a bounded history of each; what was published longest ago goes first.
-// Pure: payloads are handles, and those that are no longer kept are handed back to be released.
+// Events that are kept: the last value of topics and a bounded history of each; what was published longest ago goes
+// first. Pure: payloads are handles, and those that are no longer kept are handed back to be released.
 
 import DequeModule
 import MeshProtocol
@@ -36,8 +36,8 @@ struct Replay: Sendable {
     }
     /// In order of sequence.
     var items: [Item] = []
-    /// With resume: how many events after `since` are no longer kept, as far as can be told; never too few of a topic whose
-    /// history is still there.
+    /// With resume: how many events after `since` are no longer kept, as far as can be told; never too few of a topic
+    /// whose history is still there.
     var missed: UInt64 = 0
 }
 
@@ -74,8 +74,8 @@ struct RetainedValues: Sendable {
 
     /// Keeps an event as the topic's last value, in its history, or both.
     ///
-    /// Returns false when it is too large to be kept; the reference to its payload stays the caller's then. What is kept no
-    /// longer is appended to `released`.
+    /// Returns false when it is too large to be kept; the reference to its payload stays the caller's then. What is
+    /// kept no longer is appended to `released`.
     mutating func keep(
         _ event: KeptEvent,
         retain: Bool,
@@ -195,7 +195,8 @@ struct RetainedValues: Sendable {
                 replay.missed &+= min(entries[Int(entry)].droppedCount, dropped - since)
             }
         }
-        // The last value may be older than the history that is replayed, newer than all of it, or between two of its events.
+        // The last value may be older than the history that is replayed, newer than all of it, or between two of its
+        // events.
         var pending = last
         for event in kept[start...] {
             if let value = pending, value.sequence <= event.sequence {
@@ -213,7 +214,8 @@ struct RetainedValues: Sendable {
 
     // MARK: The cache
 
-    /// Forgets topics, those published to longest ago first, until the limits hold; of the last one left, its older events.
+    /// Forgets topics, those published to longest ago first, until the limits hold; of the last one left, its older
+    /// events.
     private mutating func evict(
         _ limits: Limits,
         keeping sequence: UInt64,

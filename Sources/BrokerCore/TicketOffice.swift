@@ -35,7 +35,8 @@ struct TicketOffice: Sendable {
     }
 
     private var tickets: [String: Ticket] = [:]
-    /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1) each.
+    /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1)
+    /// each.
     private var sweepCount = 64
 
     /// Makes an office that has given out none.

@@ -1,5 +1,6 @@
-// The core's timers: a hierarchical timing wheel after Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP
-// 1987), scheme 7, with an occupancy bitmap for each wheel so that idle ticks cost nothing. Pure: time is passed in.
+// The core's timers: a hierarchical timing wheel after Varghese and Lauck, "Hashed and Hierarchical Timing Wheels"
+// (SOSP 1987), scheme 7, with an occupancy bitmap for each wheel so that idle ticks cost nothing. Pure: time is passed
+// in.
 
 /// Names a scheduled timer.
 ///
@@ -15,9 +16,10 @@ struct TimerID: Hashable, Sendable {
 
 /// Timers with a tick of one millisecond: eight wheels of 64 places, each place a list through a slab of nodes.
 ///
-/// A timer stands in the wheel of the highest base-64 digit in which its tick differs from the present one, so all timers
-/// of a lower wheel are earlier than all of a higher one. When time reaches a place of a higher wheel, its timers move to
-/// lower ones (at most seven times in a timer's life). Timers of one tick fire in the order in which they were scheduled.
+/// A timer stands in the wheel of the highest base-64 digit in which its tick differs from the present one, so all
+/// timers of a lower wheel are earlier than all of a higher one. When time reaches a place of a higher wheel, its
+/// timers move to lower ones (at most seven times in a timer's life). Timers of one tick fire in the order in which
+/// they were scheduled.
 struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
     /// How many timers are pending.
     private(set) var count = 0
@@ -119,8 +121,8 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
 
     /// Takes out the earliest timer that is due.
     ///
-    /// Nil when none is, or when the work of one call is used up; then ``nextDeadline`` is not after `now`, and the next
-    /// call goes on.
+    /// Nil when none is, or when the work of one call is used up; then ``nextDeadline`` is not after `now`, and the
+    /// next call goes on.
     mutating func next(due now: MeshInstant) -> Payload? {
         let tick = now.nanoseconds / Self.nanosecondsPerTick
         guard tick >= elapsed else { return nil }

@@ -1,5 +1,5 @@
-// The live subscriptions: who gets an event, with what credit. It does not send: the core asks for the matches of a topic
-// and then, for each, takes credit. Pure.
+// The live subscriptions: who gets an event, with what credit. It does not send: the core asks for the matches of a
+// topic and then, for each, takes credit. Pure.
 
 import MeshProtocol
 

@@ -1,5 +1,6 @@
-// Finds the subscriptions whose patterns match a topic: a trie of words (Fredkin, "Trie Memory", CACM 1960) whose edges stand
-// in one hash table with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R). Works on bytes; matching allocates nothing.
+// Finds the subscriptions whose patterns match a topic: a trie of words (Fredkin, "Trie Memory", CACM 1960) whose edges
+// stand in one hash table with linear probing (Knuth, TAOCP 3, 6.4, algorithms L and R). Works on bytes; matching
+// allocates nothing.
 
 import MeshProtocol
 
@@ -11,7 +12,8 @@ struct TopicTrie: Sendable {
     private var firstFree: UInt32 = .max
     /// By slot.
     private var links: [Link] = []
-    /// The edges: numbers of child nodes, found by parent and word; a power of two of places, at most half of them taken.
+    /// The edges: numbers of child nodes, found by parent and word; a power of two of places, at most half of them
+    /// taken.
     private var edges: [UInt32]
     private var edgeCount = 0
     private let seed: UInt64
@@ -129,7 +131,8 @@ struct TopicTrie: Sendable {
 
     /// Visits every node that a prefix of the topic leads to, depth first, the literal word before `*`.
     private func walk(_ topic: UnsafeRawBufferPointer, _ words: UnsafeBufferPointer<Word>, into slots: inout [Int32]) {
-        // Each step takes one node off and puts two of the next depth on at most, so the stack is one higher than the depth.
+        // Each step takes one node off and puts two of the next depth on at most, so the stack is one higher than the
+        // depth.
         withUnsafeTemporaryAllocation(of: (node: UInt32, depth: Int).self, capacity: words.count + 2) { stack in
             stack.initializeElement(at: 0, to: (Self.root, 0))
             var height = 1
@@ -271,7 +274,8 @@ struct TopicTrie: Sendable {
         while edges[next] != .max {
             let other = Int(edges[next])
             let home = place(parent: nodes[other].parent, hash: nodes[other].wordHash)
-            // It may move when its home is not between the hole and where it stands, seen in the direction of the search.
+            // It may move when its home is not between the hole and where it stands, seen in the direction of the
+            // search.
             if (next - home) & mask >= (next - hole) & mask {
                 edges[hole] = edges[next]
                 edges[next] = .max

@@ -1,4 +1,5 @@
-// What is kept, in what order it goes, and what a new subscription gets; against a model that keeps everything in one list.
+// What is kept, in what order it goes, and what a new subscription gets; against a model that keeps everything in one
+// list.
 
 import MeshProtocol
 import Testing
