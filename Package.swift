@@ -94,6 +94,7 @@ let package = Package(
         plugin("filesystem-access"),
         tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
+        tests("BrokerCorePartsTests", dependencies: ["BrokerCore", "MeshProtocol"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
