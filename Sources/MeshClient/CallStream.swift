@@ -1,7 +1,6 @@
 // A call with a stream in one direction or both, as its caller sees it.
 
 public import MeshProtocol
-import Synchronization
 
 /// Which directions of a call are streams.
 public struct StreamDirections: OptionSet, Sendable, Hashable {
@@ -24,7 +23,7 @@ final class CallStreamState: Sendable {
     let subject: String
     let replies: ReceiveChannel<Payload>
     let requests: SendChannel
-    private let reply = Mutex<(result: Result<Reply, MeshError>?, waiters: [Waiter<Reply>])>((nil, []))
+    let reply = OneShot<Reply>()
 
     init(
         id: RequestID,
@@ -41,12 +40,8 @@ final class CallStreamState: Sendable {
     /// Ends the call, once.
     func end(_ result: Result<Reply, MeshError>) {
         let result = result.mapError { $0.about(subject) }
-        let waiters = reply.withLock { reply -> [Waiter<Reply>] in
-            guard reply.result == nil else { return [] }
-            reply.result = result
-            defer { reply.waiters = [] }
-            return reply.waiters
-        }
+        guard !reply.isResolved else { return }
+        defer { reply.resolve(result) }
         switch result {
         case .success:
             replies.finish(nil)
@@ -55,21 +50,9 @@ final class CallStreamState: Sendable {
             replies.finish(error)
             requests.end(error)
         }
-        for waiter in waiters { waiter.resume(returning: result) }
     }
 
-    var isEnded: Bool { reply.withLock { $0.result != nil } }
-
-    /// The call's end.
-    func ended() async -> Result<Reply, MeshError> {
-        await withUnsafeContinuation { (waiter: Waiter<Reply>) in
-            let result = reply.withLock { reply -> Result<Reply, MeshError>? in
-                if reply.result == nil { reply.waiters.append(waiter) }
-                return reply.result
-            }
-            if let result { waiter.resume(returning: result) }
-        }
-    }
+    var isEnded: Bool { reply.isResolved }
 }
 
 /// A call with a stream: iterate it for the replies, ``send(_:)`` the requests, ask for the final ``reply()``.
@@ -96,7 +79,7 @@ public final class CallStream: AsyncSequence, Sendable {
     /// - Throws: ``MeshError`` when the call has ended; `CancellationError` when the task is cancelled.
     public func send(_ payload: Payload) async throws {
         try await state.requests.acquire(byteCount: payload.bytes.count)
-        await connection.core.inbox.admit()
+        try await connection.core.inbox.admit()
         connection.core.inbox.push(.chunk(state.id, payload, last: false))
     }
 
@@ -122,13 +105,12 @@ public final class CallStream: AsyncSequence, Sendable {
     /// Chunks that are not read hold the worker back: iterate first, or from another task.
     /// - Throws: ``MeshError`` when the call failed; `CancellationError` when the task is cancelled.
     public func reply() async throws -> Reply {
-        let result = await withTaskCancellationHandler {
-            await state.ended()
-        } onCancel: {
+        do {
+            return try await state.reply.value()
+        } catch let error as CancellationError {
             cancel()
+            throw error
         }
-        if Task.isCancelled, case .failure(let error) = result, error.status == .cancelled { throw CancellationError() }
-        return try result.get()
     }
 
     /// Ends the call; the worker is told to stop.

@@ -9,17 +9,25 @@ struct OutgoingCall<Waiter: Sendable>: Sendable {
     var id: RequestID
     /// The header and the body, ready to be sent.
     var frame: Frame
-    /// Nil for an event.
-    var options: CallOptions?
     var flags: CallFlags
+    /// Whether it is an event that waits for its acknowledgement.
+    var isEvent: Bool
+    /// What the caller takes of a reply stream at once.
+    var window: Credit
+    /// How long it may wait for a session.
+    var patience: Duration
     /// Who waits for the end.
     var waiter: Waiter
 
-    /// How long the call may wait for a session.
-    var patience: Duration {
-        guard let options else { return .seconds(5) }
-        if let deadline = options.deadline { return deadline }
-        return options.queue ?? .seconds(5)
+    /// Makes a call, or an event when there are no options.
+    init(id: RequestID, frame: Frame, options: CallOptions?, flags: CallFlags, waiter: Waiter) {
+        self.id = id
+        self.frame = frame
+        self.flags = flags
+        self.waiter = waiter
+        isEvent = options == nil
+        window = options?.window ?? .none
+        patience = options?.deadline ?? options?.queue ?? .seconds(5)
     }
 }
 
@@ -29,8 +37,6 @@ struct CallTable<Waiter: Sendable> {
     enum Action {
         /// Send a message.
         case send(Frame)
-        /// The call has ended well.
-        case reply(Waiter, Reply)
         /// The call has failed.
         case fail(Waiter, MeshError)
         /// A chunk of the reply stream.
@@ -70,12 +76,11 @@ struct CallTable<Waiter: Sendable> {
 
     /// Takes a new call: sends it, or keeps it for the next session.
     mutating func begin(_ call: OutgoingCall<Waiter>, now: Moment, into actions: inout [Action]) {
-        let window = call.flags.contains(.replyStream) ? call.options?.window : nil
         var entry = Entry(
             waiter: call.waiter,
             flags: call.flags,
-            isEvent: call.options == nil,
-            check: window.map(ChunkCheck.init)
+            isEvent: call.isEvent,
+            check: call.flags.contains(.replyStream) ? ChunkCheck(call.window) : nil
         )
         if let error = tooLarge(call.frame) { return actions.append(.fail(call.waiter, error)) }
         if isReady {
@@ -151,11 +156,12 @@ struct CallTable<Waiter: Sendable> {
         return entry
     }
 
-    /// Takes END; false when it is for no call of this table.
-    mutating func received(_ end: End, body: [UInt8]?, into actions: inout [Action]) -> Bool {
-        guard let id = RequestID(end.id), let entry = remove(id) else { return false }
-        actions.append(.reply(entry.waiter, Reply(end, body: body ?? [])))
-        return true
+    /// Takes END: whose call has ended well; nil when it is for no call of this table.
+    ///
+    /// The answer is returned instead of appended since this is the path that every call takes.
+    mutating func received(_ end: End) -> Waiter? {
+        guard let id = RequestID(end.id) else { return nil }
+        return remove(id)?.waiter
     }
 
     /// Takes FAIL; false when it is for no call of this table.
@@ -286,8 +292,8 @@ extension Frame {
 
     /// The lease that a CALL is nested in; the session when none.
     var parent: WireID {
-        let place = Self.parentOffset..<(Self.parentOffset + 8)
-        guard header.count >= place.upperBound else { return .session }
-        return WireID(rawValue: place.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64(header[$1]) })
+        guard header.count >= Self.parentOffset + 8 else { return .session }
+        let word = header.span.bytes.unsafeLoadUnaligned(fromByteOffset: Self.parentOffset, as: UInt64.self)
+        return WireID(rawValue: UInt64(littleEndian: word))
     }
 }

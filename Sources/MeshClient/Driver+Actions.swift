@@ -22,8 +22,6 @@ extension Driver {
         for action in callActions {
             switch action {
             case .send(let frame): emit(frame)
-            case .reply(.unary(let waiter), let reply): waiter.resume(returning: .success(reply))
-            case .reply(.stream(let state), let reply): state.end(.success(reply))
             case .fail(.unary(let waiter), let error): waiter.resume(returning: .failure(error))
             case .fail(.stream(let state), let error): state.end(.failure(error))
             case .chunk(.stream(let state), let payload): state.replies.push(payload, byteCount: payload.bytes.count)
@@ -40,9 +38,9 @@ extension Driver {
             switch action {
             case .send(let frame): emit(frame)
             case .cancel(let call, let error): call.cancel(error)
-            case .chunk(let call, let payload): call.requests.channel.push(payload, byteCount: payload.bytes.count)
-            case .requestsEnded(let call): call.requests.channel.finish(nil)
-            case .credit(let call, let credit): call.replies.grant(credit)
+            case .chunk(let call, let payload): call.requests.channel?.push(payload, byteCount: payload.bytes.count)
+            case .requestsEnded(let call): call.requests.channel?.finish(nil)
+            case .credit(let call, let credit): call.replies?.grant(credit)
             case .drained:
                 leaving?.isDrained = true
                 leaveIfDrained()
@@ -61,7 +59,7 @@ extension Driver {
                 if case .failure(let error) = result, error.status != .cancelled {
                     logger.warning("a registration has ended: \(error)")
                 }
-                registration.end(result)
+                registration.ending.resolve(result)
             }
         }
         registrationActions.removeAll(keepingCapacity: true)

@@ -50,7 +50,9 @@ extension Driver {
         case .drain(let id, let waiter):
             leases.drain(into: &leaseActions)
             registrations.drain(id, waiter: waiter, into: &registrationActions)
-        case .onDrain(let handler): drainHandler = handler
+        case .onDrain(let handler):
+            drainHandler = handler
+            tellDrainHandler()
         case .leave:
             leaving?.isHandled = true
             leaveIfDrained()
@@ -60,12 +62,13 @@ extension Driver {
     }
 
     private func begin(_ call: OutgoingCall<CallWaiter>) {
-        var call = call
-        if call.options != nil {
-            let parent = call.frame.parent
-            if !parent.isSession, !leases.isLive(parent) { call.frame.clearParent() }
+        let parent = call.isEvent ? .session : call.frame.parent
+        guard !parent.isSession, !leases.isLive(parent) else {
+            return calls.begin(call, now: now, into: &callActions)
         }
-        calls.begin(call, now: now, into: &callActions)
+        var orphan = call
+        orphan.frame.clearParent()
+        calls.begin(orphan, now: now, into: &callActions)
     }
 
     private func close(_ waiter: Waiter<Void>?) {

@@ -57,7 +57,14 @@ extension Driver {
     }
 
     private func receivedEnd(_ end: End, _ body: [UInt8]?) {
-        if calls.received(end, body: body, into: &callActions) { return }
+        if let waiter = calls.received(end) {
+            // A stream's chunks that came before are handed over already: actions are done after every message.
+            let reply = Reply(end, body: body ?? [])
+            switch waiter {
+            case .unary(let waiter): return waiter.resume(returning: .success(reply))
+            case .stream(let state): return state.end(.success(reply))
+            }
+        }
         if registrations.received(end, into: &registrationActions) { return }
         _ = subscriptions.received(end, into: &subscriptionActions)
     }
@@ -118,9 +125,17 @@ extension Driver {
         guard leaving == nil else { return }
         let request = DrainRequest(grace: MeshError.delay(drain.graceMilliseconds), reason: drain.reason)
         logger.info("the broker asks this worker to finish and leave: \(drain.reason)")
-        leaving = (isHandled: drainHandler == nil, isDrained: false)
+        leaving = Leaving(request: request)
+        tellDrainHandler()
         leases.drain(into: &leaseActions)
-        guard let handler = drainHandler else { return }
+    }
+
+    /// Runs the handler of drains, once, when both it and a request are there.
+    func tellDrainHandler() {
+        guard let handler = drainHandler, let leaving, !leaving.isTold else { return }
+        self.leaving?.isTold = true
+        self.leaving?.isHandled = false
+        let request = leaving.request
         let inbox = core.inbox
         Task {
             await handler(request)

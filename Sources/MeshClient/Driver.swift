@@ -39,9 +39,20 @@ final class Driver {
     var welcomeWaiters: [(waiter: Waiter<SessionInfo>, until: Moment)] = []
     var closers: [Waiter<Void>] = []
     var drainHandler: (@Sendable (DrainRequest) async -> Void)?
-    /// Set while the broker waits for this worker to leave: whether the handler has returned, and the last call.
-    var leaving: (isHandled: Bool, isDrained: Bool)?
+    /// Set while the broker waits for this worker to leave.
+    var leaving: Leaving?
     private var batch: [Command] = []
+
+    /// How far this worker has come with leaving.
+    struct Leaving {
+        let request: DrainRequest
+        /// Whether the handler has been told.
+        var isTold = false
+        /// Whether the handler has returned; so it has when there is none.
+        var isHandled = true
+        /// Whether the last call is answered.
+        var isDrained = false
+    }
 
     init(_ core: ConnectionCore) {
         self.core = core

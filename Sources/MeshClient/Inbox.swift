@@ -85,7 +85,8 @@ final class Inbox: Sendable {
         var backlogByteCount = 0
         var isSleeping = false
         var isClosed = false
-        var held = Deque<UnsafeContinuation<Void, Never>>()
+        var held = Deque<(key: UInt64, continuation: UnsafeContinuation<Void, Never>)>()
+        var nextKey: UInt64 = 0
 
         var isFull: Bool {
             commands.count + backlogCount >= Inbox.maximumCount
@@ -119,21 +120,36 @@ final class Inbox: Sendable {
     }
 
     /// Returns when there is room for another call, chunk or event.
-    func admit() async {
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled.
+    func admit() async throws {
+        try Task.checkCancellation()
         guard isFull.load(ordering: .relaxed) else { return }
-        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            let mayPass = state.withLock { state -> Bool in
-                guard state.isFull, !state.isClosed else { return true }
-                state.held.append(continuation)
-                return false
-            }
-            if mayPass { continuation.resume() }
+        let key = state.withLock { state in
+            state.nextKey += 1
+            return state.nextKey
         }
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                let mayPass = state.withLock { state -> Bool in
+                    guard state.isFull, !state.isClosed, !Task.isCancelled else { return true }
+                    state.held.append((key, continuation))
+                    return false
+                }
+                if mayPass { continuation.resume() }
+            }
+        } onCancel: {
+            let held = state.withLock { state in
+                state.held.firstIndex { $0.key == key }.map { state.held.remove(at: $0).continuation }
+            }
+            held?.resume()
+        }
+        try Task.checkCancellation()
     }
 
     /// Takes all commands and gives back an empty buffer for the next ones; called by the connection thread.
     func swap(_ batch: inout [Command], backlogCount: Int, backlogByteCount: Int) {
-        let released = state.withLock { state -> Deque<UnsafeContinuation<Void, Never>> in
+        let released = state.withLock { state -> Deque<(key: UInt64, continuation: UnsafeContinuation<Void, Never>)> in
             Swift.swap(&state.commands, &batch)
             state.byteCount = 0
             state.isSleeping = false
@@ -145,7 +161,7 @@ final class Inbox: Sendable {
             defer { state.held.removeAll() }
             return state.held
         }
-        for continuation in released { continuation.resume() }
+        for held in released { held.continuation.resume() }
     }
 
     /// Asks for a wake-up; false when there is work already.
@@ -168,7 +184,7 @@ final class Inbox: Sendable {
             return (state.commands, state.held)
         }
         isFull.store(false, ordering: .relaxed)
-        for continuation in released { continuation.resume() }
+        for held in released { held.continuation.resume() }
         return commands
     }
 }

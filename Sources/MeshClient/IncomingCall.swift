@@ -31,7 +31,8 @@ public final class IncomingCall: Sendable {
     public let requests: RequestStream
 
     let core: ConnectionCore
-    let replies: SendChannel
+    /// The gate of the reply stream; nil without one.
+    let replies: SendChannel?
     /// What ended the call from outside; the handler's own error then does not matter.
     let task = Mutex<(task: Task<Void, Never>?, isCancelled: Bool)>((nil, false))
 
@@ -53,22 +54,27 @@ public final class IncomingCall: Sendable {
         cost = max(1, header.cost)
         wantsReplyStream = header.flags.contains(.replyStream)
         hasRequestStream = header.flags.contains(.requestStream)
-        replies = SendChannel(header.credit)
+        replies = wantsReplyStream ? SendChannel(header.credit) : nil
         let lease = context.lease
         let inbox = core.inbox
-        requests = RequestStream(ReceiveChannel(window: window) { inbox.push(.leaseCredit(lease, $0)) })
-        if !hasRequestStream { requests.channel.finish(nil) }
-        if !wantsReplyStream {
-            replies.end(MeshError(.failedPrecondition, "the caller reads no stream: return the payload instead"))
-        }
+        requests = RequestStream(
+            channel: hasRequestStream ? ReceiveChannel(window: window) { inbox.push(.leaseCredit(lease, $0)) } : nil
+        )
     }
 
     /// Sends a chunk of the reply stream; suspends while the caller has granted no credit.
     ///
     /// - Throws: ``MeshError`` when the call has ended; `CancellationError` when it is cancelled.
     public func send(_ payload: Payload) async throws {
+        guard let replies else {
+            throw MeshError(
+                .failedPrecondition,
+                "the caller of \(service).\(method) reads no reply stream",
+                hint: "Return the payload instead, and describe the method with replyStream if it streams."
+            )
+        }
         try await replies.acquire(byteCount: payload.bytes.count)
-        await core.inbox.admit()
+        try await core.inbox.admit()
         core.inbox.push(.leaseChunk(context.lease, payload))
     }
 
@@ -77,21 +83,20 @@ public final class IncomingCall: Sendable {
         /// A chunk.
         public typealias Element = Payload
 
-        let channel: ReceiveChannel<Payload>
-
-        init(_ channel: ReceiveChannel<Payload>) { self.channel = channel }
+        /// Nil without a request stream.
+        let channel: ReceiveChannel<Payload>?
 
         /// Reads the chunks.
         public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(channel: channel) }
 
         /// The reader of a request stream.
         public struct AsyncIterator: AsyncIteratorProtocol {
-            let channel: ReceiveChannel<Payload>
+            let channel: ReceiveChannel<Payload>?
 
             /// The next chunk; nil after the last one.
             ///
             /// - Throws: ``MeshError`` when the call ended; `CancellationError` when it is cancelled.
-            public mutating func next() async throws -> Payload? { try await channel.next() }
+            public mutating func next() async throws -> Payload? { try await channel?.next() }
         }
     }
 }
@@ -123,8 +128,8 @@ extension IncomingCall {
             return state.task
         }
         running?.cancel()
-        requests.channel.finish(error)
-        replies.end(error)
+        requests.channel?.finish(error)
+        replies?.end(error)
     }
 }
 
@@ -132,50 +137,22 @@ extension IncomingCall {
 final class RegistrationState: Sendable {
     let id: RequestID
     let handler: CallHandler
-    private let shared: Mutex<Shared>
-
-    private struct Shared {
-        var description: ServiceDescription
-        var ending: Result<Void, MeshError>?
-        var waiters: [Waiter<Void>] = []
-    }
+    private let shared: Mutex<ServiceDescription>
+    /// The registration's end.
+    let ending = OneShot<Void>()
 
     init(id: RequestID, description: ServiceDescription, handler: @escaping CallHandler) {
         self.id = id
         self.handler = handler
-        shared = Mutex(Shared(description: description))
+        shared = Mutex(description)
     }
 
     /// The service as it stands now.
     var description: ServiceDescription {
-        get { shared.withLock { $0.description } }
-        set { shared.withLock { $0.description = newValue } }
+        get { shared.withLock { $0 } }
+        set { shared.withLock { $0 = newValue } }
     }
 
-    /// Whether the registration has ended.
-    var isEnded: Bool { shared.withLock { $0.ending != nil } }
-
-    /// Ends the registration, once.
-    func end(_ result: Result<Void, MeshError>) {
-        let waiters = shared.withLock { shared -> [Waiter<Void>] in
-            guard shared.ending == nil else { return [] }
-            shared.ending = result
-            defer { shared.waiters = [] }
-            return shared.waiters
-        }
-        for waiter in waiters { waiter.resume(returning: result) }
-    }
-
-    /// The registration's end.
-    func ended() async -> Result<Void, MeshError> {
-        await withUnsafeContinuation { (waiter: Waiter<Void>) in
-            let ending = shared.withLock { shared -> Result<Void, MeshError>? in
-                if shared.ending == nil { shared.waiters.append(waiter) }
-                return shared.ending
-            }
-            if let ending { waiter.resume(returning: ending) }
-        }
-    }
 }
 
 /// A service that this process provides; survives reconnects and ends with ``withdraw()`` or the connection.
@@ -199,7 +176,7 @@ public final class Registration: Sendable {
     ///
     /// - Throws: ``MeshError`` when the broker refused.
     public func withdraw() async throws {
-        guard !state.isEnded else { return }
+        guard !state.ending.isResolved else { return }
         try await connection.core.ask { .withdraw(self.state.id, $0) }.get()
     }
 
@@ -216,6 +193,7 @@ public final class Registration: Sendable {
 
     /// Waits until the registration has ended.
     ///
-    /// - Throws: ``MeshError`` when the broker took it back or the connection ended with an error.
-    public func ended() async throws { try await state.ended().get() }
+    /// - Throws: ``MeshError`` when the broker took it back or the connection was closed; `CancellationError` when the
+    ///   task is cancelled.
+    public func ended() async throws { try await state.ending.value() }
 }

@@ -181,7 +181,6 @@ struct LeaseTable<Handle: Sendable> {
 
     /// Refuses new calls from here on.
     mutating func drain(into actions: inout [Action]) {
-        guard !isDraining else { return }
         isDraining = true
         if entries.isEmpty { actions.append(.drained) }
     }

@@ -35,7 +35,8 @@ struct Link: ~Copyable {
         options.reconnect = .never
         options.connectTimeout = .seconds(5)
         options.handshakeTimeout = .seconds(5)
-        options.ipv6 = true
+        // Else a name is looked up as IPv6 first, where a broker on 127.0.0.1 does not listen.
+        options.ipv6 = configuration.endpoint.contains("[")
         guard let keys = configuration.keys else { return options }
         let pair = CurveKeyPair(
             publicKey: try CurvePublicKey(z85: keys.clientPublic),

@@ -70,8 +70,7 @@ public final class MeshConnection: Sendable {
     ) async throws -> Reply {
         let id = core.makeID()
         let frame = try makeCall(id: id, target, payload, options, [])
-        await core.inbox.admit()
-        try Task.checkCancellation()
+        try await core.inbox.admit()
         do {
             return try await core.ask(orCancel: { .cancel(id) }) { waiter in
                 .call(OutgoingCall(id: id, frame: frame, options: options, flags: [], waiter: .unary(waiter)))
@@ -101,8 +100,7 @@ public final class MeshConnection: Sendable {
         if directions.contains(.replies) { flags.insert(.replyStream) }
         if directions.contains(.requests) { flags.insert(.requestStream) }
         let frame = try makeCall(id: id, target, payload, options, flags)
-        await core.inbox.admit()
-        try Task.checkCancellation()
+        try await core.inbox.admit()
         let inbox = core.inbox
         let state = CallStreamState(id: id, subject: target.description, window: options.window) {
             inbox.push(.credit(id, $0))
@@ -224,7 +222,7 @@ public final class MeshConnection: Sendable {
         let id = options.acknowledge ? core.makeID() : core.makePublishID()
         let header = PublishHeader(flags: options.flags, contentType: payload.contentType, id: id, topic: topic)
         let frame = Frame(header, body: payload.bytes)
-        await core.inbox.admit()
+        try await core.inbox.admit()
         guard options.acknowledge else {
             guard core.info != nil else {
                 throw MeshError(.unavailable, "there is no session", flags: .retryable, subject: topic)

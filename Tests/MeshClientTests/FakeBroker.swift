@@ -42,6 +42,7 @@ final class FakeBroker: Sendable {
 
     let folder: String
     let endpoint: String
+    private let keys: CurveKeyPair?
     private let messages = ReceiveChannel<Received>(window: Credit(messages: .max, bytes: .max)) { _ in }
     private let orders = Mutex<[Order]>([])
     private let wakeUp: WakeUp
@@ -63,8 +64,10 @@ final class FakeBroker: Sendable {
     /// - Parameters:
     ///   - folder: where its socket is; a new folder when nil.
     ///   - welcome: what HELLO is answered with; nil: the test answers.
+    ///   - keys: the broker's, to speak CURVE.
     /// - Throws: when there is no thread or no folder.
-    init(in folder: String? = nil, welcome: Welcome? = FakeBroker.welcome) throws {
+    init(in folder: String? = nil, welcome: Welcome? = FakeBroker.welcome, keys: CurveKeyPair? = nil) throws {
+        self.keys = keys
         self.folder = try folder ?? Self.makeFolder()
         endpoint = "ipc://" + self.folder + "/mesh.sock"
         self.welcome = welcome
@@ -121,7 +124,9 @@ final class FakeBroker: Sendable {
 
     private func run(_ started: WakeUp) {
         do {
-            let socket = try Socket(context, .router)
+            var options = SocketOptions()
+            if let keys { options.security = .curveServer(keys.secretKey) }
+            let socket = try Socket(context, .router, options: options)
             try socket.bind(endpoint)
             started.signal()
             var poller = Poller(capacity: 2)

@@ -251,6 +251,39 @@ import ZeroMQ
         #expect(error.status == .unauthenticated && error.message == "unknown ticket")
     }
 
+    @Test func `keys encrypt the connection, and wrong ones are told apart from a silent broker`() async throws {
+        let (server, client) = (try CurveKeyPair.generate(), try CurveKeyPair.generate())
+        let broker = try FakeBroker(keys: server)
+        defer { broker.remove() }
+        var configuration = broker.configuration()
+        configuration.keys = .init(
+            server: server.publicKey.z85,
+            clientPublic: client.publicKey.z85,
+            clientSecret: client.secretKey.revealedZ85
+        )
+        let connection = try await MeshConnection.connect(configuration)
+        try await connection.publish(topic: "a", payload: .text("x"), options: PublishOptions(acknowledge: false))
+        #expect(try await broker.next().body == Array("x".utf8))
+        await connection.close()
+        configuration.keys?.server = "short"
+        let error = await #expect(throws: MeshError.self) { try await MeshConnection.connect(configuration) }
+        #expect(error?.status == .invalidArgument)
+    }
+
+    @Test func `the environment names broker, ticket and keys`() throws {
+        let configuration = try MeshConfiguration.fromEnvironment(
+            name: "echo",
+            environment: ["WIZ_RUN": "/run/mesh", "WIZ_TICKET": "t", "WIZ_INSTANCE": "2"]
+        )
+        #expect(configuration.endpoint == "ipc:///run/mesh/mesh.sock")
+        #expect(configuration.ticket == "t" && configuration.instance == "2" && configuration.keys == nil)
+        for wrong in [["WIZ_ENDPOINT": "http://x"], ["WIZ_ENDPOINT": "tcp://x:1"], ["WIZ_SERVER_KEY": "k"]] {
+            #expect(throws: MeshError.self) {
+                try MeshConfiguration.fromEnvironment(name: "echo", environment: wrong)
+            }
+        }
+    }
+
     @Test func `connecting to nobody ends in time and says what to do`() async throws {
         let folder = try FakeBroker.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
