@@ -69,7 +69,12 @@ let package = Package(
         room("ConfigDocument", dependencies: [yams]),
         room("Manifest", dependencies: ["ConfigDocument", "SemanticVersion"]),
         room("BrokerCore", dependencies: ["MeshProtocol", "SemanticVersion", deque, histogram]),
-        room("Broker", dependencies: ["BrokerCore", "MeshProtocol", "ZeroMQ", "CLinuxShims", "ConfigDocument", log]),
+        room(
+            "Broker",
+            dependencies: [
+                "BrokerCore", "MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", "ConfigDocument", log,
+            ]
+        ),
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "CLinuxShims", log]),
         room("PluginHost", dependencies: ["Manifest", "MeshClient", subprocess, log]),
@@ -92,6 +97,10 @@ let package = Package(
         plugin("ui"),
         plugin("midnight-theme"),
         plugin("filesystem-access"),
+        tests(
+            "BrokerTests",
+            dependencies: ["Broker", "BrokerCore", "ConfigDocument", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]
+        ),
         tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
         tests("BrokerCorePartsTests", dependencies: ["BrokerCore", "MeshProtocol"]),

@@ -127,6 +127,14 @@ public final class Broker: Sendable {
         await waitUntilStopped()
     }
 
+    /// Stops in good order and blocks the calling thread until it has: for threads of one's own, never for a task.
+    ///
+    /// - Parameter reason: What peers are told.
+    public func stopAndBlock(reason: String = "the broker shuts down") {
+        mailbox.post { $0.stop(reason: reason, immediately: false) }
+        ending.block()
+    }
+
     /// Returns when the broker has stopped: its threads have ended, its files are gone.
     public func waitUntilStopped() async { await ending.wait() }
 
@@ -144,6 +152,7 @@ final class Ending: Sendable {
     private struct State {
         var isReached = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+        var blocked: [WakeUp] = []
     }
 
     private let state = Mutex(State())
@@ -158,13 +167,30 @@ final class Ending: Sendable {
         }
     }
 
+    /// The same for a thread that may block.
+    func block() {
+        guard let reached = try? WakeUp() else { return }
+        let isReached = state.withLock { state in
+            if !state.isReached { state.blocked.append(reached) }
+            return state.isReached
+        }
+        if isReached { return }
+        var poller = Poller(capacity: 1)
+        poller.add(reached)
+        _ = try? poller.wait(timeout: nil)
+    }
+
     func reach() {
-        let waiters = state.withLock { state in
+        let (waiters, blocked) = state.withLock { state in
             state.isReached = true
-            defer { state.waiters = [] }
-            return state.waiters
+            defer {
+                state.waiters = []
+                state.blocked = []
+            }
+            return (state.waiters, state.blocked)
         }
         for waiter in waiters { waiter.resume() }
+        for wakeUp in blocked { wakeUp.signal() }
     }
 }
 

@@ -17,7 +17,13 @@ struct Listener: ~Copyable {
     var monitor: Monitor
 
     /// Makes the socket, not bound yet.
-    init(_ context: Context, security: SocketSecurity, domain: String, isLocal: Bool, limits: Limits) throws(ZeroMQError) {
+    init(
+        _ context: Context,
+        security: SocketSecurity,
+        domain: String,
+        isLocal: Bool,
+        limits: Limits
+    ) throws(ZeroMQError) {
         let socket = try Socket(
             context,
             .router,

@@ -43,7 +43,7 @@ extension MeshFile {
                 arguments: fields["arguments"].list(atMost: 256).compactMap { $0.string() },
                 environment: environment(fields["environment"]),
                 config: fields["config"].value()?.json,
-                permissions: grant["permissions"].names("permission"),
+                permissions: grant["permissions"].names("name of a permission"),
                 origin: origin(item)
             )
             guard path != nil else { continue }
@@ -55,7 +55,10 @@ extension MeshFile {
         var environment: [String: String] = [:]
         for entry in field.entries() {
             guard !entry.key.hasPrefix("WIZ_") else {
-                entry.keyField.report("\(entry.key) is set by the host", expected: "a name that does not begin with WIZ_")
+                entry.keyField.report(
+                    "\(entry.key) is set by the host",
+                    expected: "a name that does not begin with WIZ_"
+                )
                 continue
             }
             environment[entry.key] = entry.value.string()

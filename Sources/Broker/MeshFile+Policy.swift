@@ -15,10 +15,10 @@ extension MeshFile {
     mutating func readPrincipals(_ field: ConfigField) {
         for entry in field.entries() {
             let fields = entry.value.mapping(["roles", "permissions", "key"])
-            let roles = fields["roles"].names("role")
-            let permissions = fields["permissions"].names("permission")
+            let roles = fields["roles"].names("name of a role")
+            let permissions = fields["permissions"].names("name of a permission")
             let key = fields["key"].parsed(as: "key") { text in try CurvePublicKey(z85: text).z85 }
-            guard entry.keyField.name("principal") != nil else { continue }
+            guard entry.keyField.name("name of a principal") != nil else { continue }
             policy.principals[entry.key] = Policy.Principal(
                 roles: Set(roles),
                 permissions: Set(permissions),
@@ -122,7 +122,7 @@ extension ConfigField {
         guard let text = string(allowsEmpty: false) else { return nil }
         guard Names.isName(text) else {
             report(
-                "\"\(text)\" is not the \(what)",
+                "\"\(text)\" is no good \(what)",
                 expected: "lower-case words of letters and digits joined by -, _ or ."
             )
             return nil

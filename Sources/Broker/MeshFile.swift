@@ -64,7 +64,7 @@ public struct MeshFile: Sendable {
         readRules(fields["rules"])
         for entry in fields["services"].entries() {
             let service = entry.value.mapping(["balance"])
-            if let balance = service["balance"].oneOf(Balance.self), entry.keyField.name("service") != nil {
+            if let balance = service["balance"].oneOf(Balance.self), entry.keyField.name("name of a service") != nil {
                 balances[entry.key] = balance
             }
         }
@@ -119,7 +119,8 @@ extension ConfigField {
     func listenAddress() -> String? {
         guard let text = string(allowsEmpty: false) else { return nil }
         let expected = "an address and a port, such as 127.0.0.1:7400; port 0 takes a free one"
-        guard let colon = text.lastIndex(of: ":"), UInt16(text[text.index(after: colon)...]) != nil, colon > text.startIndex
+        guard let colon = text.lastIndex(of: ":"), UInt16(text[text.index(after: colon)...]) != nil,
+            colon > text.startIndex
         else {
             report("found \"\(text)\"", expected: expected)
             return nil

@@ -93,7 +93,10 @@ extension MeshService {
     func metrics(_ arguments: Arguments) throws(Refusal) -> Answer {
         let shape = #"{"after": cursor?, "limit": number?, "format": "json" | "prometheus"}"#
         let (page, format) = try arguments.read(shape, keys: ["after", "limit", "format"]) { fields in
-            (PageArguments(fields), fields["format"].isPresent ? fields["format"].oneOf(["json", "prometheus"]) : "json")
+            (
+                PageArguments(fields),
+                fields["format"].isPresent ? fields["format"].oneOf(["json", "prometheus"]) : "json"
+            )
         }
         if format == "prometheus" { return try prometheus() }
         struct Metrics: Encodable {

@@ -106,7 +106,9 @@ extension MeshService {
         text.family("method_microseconds", "gauge", "Latency from CALL to its end, by quantile.")
         for method in methods {
             let total = method.total
-            for (quantile, value) in [("0.5", total.p50), ("0.9", total.p90), ("0.99", total.p99), ("0.999", total.p999)] {
+            for (quantile, value) in [
+                ("0.5", total.p50), ("0.9", total.p90), ("0.99", total.p99), ("0.999", total.p999),
+            ] {
                 text.sample("method_microseconds", labels(method) + [("quantile", quantile)], String(value))
             }
         }

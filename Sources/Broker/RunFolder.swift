@@ -70,7 +70,8 @@ final class RunFolder: Sendable {
         }
         guard status.st_mode & 0o027 == 0 else {
             throw RunFolderError(
-                description: "the run folder \(path) lets others in (mode \(String(status.st_mode & 0o777, radix: 8))): "
+                description:
+                    "the run folder \(path) lets others in (mode \(String(status.st_mode & 0o777, radix: 8))): "
                     + "run `chmod 700 \(path)`, or 750 when plugins run as other users of its group."
             )
         }

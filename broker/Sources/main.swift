@@ -20,7 +20,10 @@ struct BrokerCommand: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The mesh file.", valueName: "file"))
     var mesh: String?
 
-    @Option(name: .customLong("run"), help: ArgumentHelp("The run folder, instead of the mesh file's.", valueName: "folder"))
+    @Option(
+        name: .customLong("run"),
+        help: ArgumentHelp("The run folder, instead of the mesh file's.", valueName: "folder")
+    )
     var runFolder: String?
 
     @Flag(name: .long, help: "Check the mesh file and leave.")

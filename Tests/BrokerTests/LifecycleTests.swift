@@ -1,0 +1,148 @@
+// A broker's beginning and end: the run folder, the lock, reload, shutdown, and nothing left behind.
+
+import Broker
+import BrokerCore
+import CLinuxShims
+import Glibc
+import MeshProtocol
+import Testing
+
+@Suite(.serialized) struct LifecycleTests {
+    @Test func `it describes itself while it serves and takes everything away at the end`() throws {
+        let folder = try withBroker { broker, folder in
+            let run = folder.path + "/run"
+            let json = try #require(text(run + "/broker.json"))
+            #expect(json.contains(broker.endpoints[0]))
+            #expect(json.contains("\"pid\":\(getpid())"))
+            #expect(access(run + "/mesh.sock", F_OK) == 0)
+            var status = stat()
+            #expect(stat(run, &status) == 0 && status.st_mode & 0o777 == 0o700)
+            return folder
+        }
+        #expect(access(folder.path + "/run/mesh.sock", F_OK) != 0)
+        #expect(access(folder.path + "/run/broker.json", F_OK) != 0)
+    }
+
+    @Test func `a second broker in the same folder is refused and names the first one`() throws {
+        try withBroker { broker, folder in
+            let second = BrokerConfiguration(runFolder: folder.path + "/run")
+            let error = #expect(throws: RunFolderError.self) { try Broker.start(second, logger: quietLogger()) }
+            #expect(error?.description.contains("\(getpid())") == true)
+            var peer = try TestPeer(broker.endpoints[0])
+            try peer.hello()
+        }
+    }
+
+    @Test func `a folder that others may write in is refused with the command that mends it`() throws {
+        let folder = TemporaryFolder()
+        let run = folder.path + "/run"
+        mkdir(run, 0o700)
+        chmod(run, 0o777)
+        let configuration = BrokerConfiguration(runFolder: run)
+        let error = #expect(throws: RunFolderError.self) { try Broker.start(configuration, logger: quietLogger()) }
+        #expect(error?.description.contains("chmod 700") == true)
+    }
+
+    @Test func `a socket that a dead broker left is replaced`() throws {
+        let folder = TemporaryFolder()
+        mkdir(folder.path + "/run", 0o700)
+        _ = folder.file("run/mesh.sock", "")
+        let broker = try Broker.start(BrokerConfiguration(runFolder: folder.path + "/run"), logger: quietLogger())
+        defer { broker.stopAndBlock() }
+        var peer = try TestPeer(broker.endpoints[0])
+        try peer.hello()
+    }
+
+    @Test func `at shutdown every peer is told and calls in flight fail`() throws {
+        let folder = TemporaryFolder()
+        let broker = try Broker.start(BrokerConfiguration(runFolder: folder.path + "/run"), logger: quietLogger())
+        var caller = try TestPeer(broker.endpoints[0])
+        var worker = try TestPeer(broker.endpoints[0])
+        try caller.hello("caller")
+        try worker.hello("worker")
+        try worker.provide("slow")
+        try caller.call("slow", "run", id: 1)
+        _ = try worker.expect()
+        broker.stopAndBlock(reason: "maintenance")
+        guard case .fail(let fail) = try caller.expect().header else {
+            Issue.record("the call did not fail")
+            return
+        }
+        #expect(fail.status == .unavailable)
+        for peer in [0, 1] {
+            let incoming = peer == 0 ? try caller.expect() : try worker.expectBye()
+            guard case .bye(let bye) = incoming.header else { throw UnexpectedHeader(header: incoming.header) }
+            #expect(bye.status == .unavailable)
+            #expect(bye.reason.contains("maintenance"))
+        }
+    }
+
+    @Test func `a broken address gives everything back`() throws {
+        let folder = TemporaryFolder()
+        var configuration = BrokerConfiguration(runFolder: folder.path + "/run")
+        configuration.tcp = .init(listen: "203.0.113.9:7400", key: try KeyFile(creating: folder.path + "/key"))
+        let broken = configuration
+        #expect(throws: (any Error).self) { try Broker.start(broken, logger: quietLogger()) }
+        configuration.tcp = nil
+        let broker = try Broker.start(configuration, logger: quietLogger())
+        broker.stopAndBlock()
+    }
+
+    @Test func `reload puts a good file into force and leaves a broken one alone`() throws {
+        try withBroker { broker, folder in
+            var peer = try TestPeer(broker.endpoints[0])
+            try peer.hello()
+            let file = folder.file("mesh.yaml", "broker: { limits: { queue: 17 } }\n")
+            #expect(try broker.reload(file) == ["limits"])
+            #expect(try peer.ask("mesh", "limits", id: 1).text.contains("\"queue\":17"))
+            _ = folder.file("mesh.yaml", "broker: { limits: { quue: 18 } }\n")
+            #expect(throws: (any Error).self) { try broker.reload(file) }
+            #expect(try peer.ask("mesh", "limits", id: 2).text.contains("\"queue\":17"))
+        }
+    }
+
+    @Test func `several brokers serve in one process and nothing is left after them`() throws {
+        for round in 0..<4 {
+            let folders = [TemporaryFolder(), TemporaryFolder()]
+            let brokers = try folders.map {
+                try Broker.start(BrokerConfiguration(runFolder: $0.path + "/run"), logger: quietLogger())
+            }
+            for broker in brokers {
+                var peer = try TestPeer(broker.endpoints[0])
+                try peer.hello("peer-\(round)")
+            }
+            for broker in brokers { broker.stopAndBlock() }
+        }
+        let folder = TemporaryFolder()
+        let counts = { (files: wiz_open_file_count(), threads: wiz_thread_count()) }
+        let before = counts()
+        for _ in 0..<3 {
+            let broker = try Broker.start(
+                BrokerConfiguration(runFolder: folder.path + "/run"),
+                logger: quietLogger()
+            )
+            broker.stopAndBlock()
+        }
+        // Other suites run beside this one, so what they hold may come and go.
+        let isClean = eventually { counts().files <= before.files + 2 && counts().threads <= before.threads + 2 }
+        #expect(isClean, "before \(before), after \(counts())")
+    }
+
+    private func text(_ path: String) -> String? {
+        guard let file = fopen(path, "r") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}
+
+extension TestPeer {
+    /// The BYE, after whatever else comes.
+    mutating func expectBye() throws -> Incoming {
+        while true {
+            let incoming = try expect()
+            if case .bye = incoming.header { return incoming }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+// The mesh file: what it gives, and that every problem comes at once with its place.
+
+import BrokerCore
+import ConfigDocument
+import Glibc
+import Logging
+import Testing
+import ZeroMQ
+
+@testable import Broker
+
+@Suite struct MeshFileTests {
+    private func plugin(_ folder: TemporaryFolder, _ name: String, provides: String = "[]") {
+        mkdir(folder.path + "/" + name, 0o700)
+        _ = folder.file(
+            "\(name)/plugin.json",
+            "{ \"name\": \"\(name)\", \"version\": \"1.0.0\", \"main\": \"x\", \"provides\": \(provides) }"
+        )
+    }
+
+    @Test func `an empty file is a mesh of local peers`() throws {
+        let file = try MeshFile(text: "", path: "/m/mesh.yaml")
+        #expect(file.mesh == "wizmesh")
+        #expect(file.runFolder == nil && file.tcp == nil && file.plugins.isEmpty)
+        #expect(file.policy == BrokerConfiguration.builtInPolicy())
+        #expect(file.limits == Limits())
+    }
+
+    @Test func `everything that a file may say arrives`() throws {
+        let key = try CurveKeyPair.generate().publicKey.z85
+        let folder = TemporaryFolder()
+        plugin(folder, "ui", provides: #"[{ "service": "ui.panels", "methods": {} }]"#)
+        let text = """
+            mesh: demo
+            broker:
+              run: run
+              tcp: { listen: "127.0.0.1:7400", key: keys/broker.json }
+              limits: { payload: 2MiB, queue: 99, ticket: 30s }
+              deadline: 6s
+              heartbeat: 500ms
+              log: debug
+            users: { 1000: operator, 1001: guest }
+            principals:
+              guest: { roles: [viewer], permissions: [storage], key: '\(key)' }
+            rules:
+              - allow: role:viewer
+                call: [ui.show, "llm.>"]
+                subscribe: ui.>
+              - deny: guest
+                publish: ui.secret
+            services:
+              llm: { balance: weighted }
+            plugins:
+              - path: ui
+                instances: 2
+                executable: bin/ui
+                arguments: [--fast]
+                environment: { MODE: dark }
+                config: { theme: { name: midnight } }
+                grant: { permissions: [networking], call: [llm.chat], publish: ["ui.>"] }
+            """
+        let file = try MeshFile(text: text, path: folder.path + "/mesh.yaml")
+        #expect(file.mesh == "demo")
+        #expect(file.runFolder == folder.path + "/run")
+        #expect(file.tcp == MeshFile.TCP(listen: "127.0.0.1:7400", key: folder.path + "/keys/broker.json"))
+        #expect(file.limits.payloadByteCount == 2 << 20)
+        #expect(file.limits.queueCount == 99)
+        #expect(file.limits.ticketMilliseconds == 30_000)
+        #expect(file.limits.unaryDeadlineMilliseconds == 6_000)
+        #expect(file.limits.heartbeatMilliseconds == 500)
+        #expect(file.logLevel == .debug)
+        #expect(file.policy.localUsers[1000] == "operator" && file.policy.localUsers[1001] == "guest")
+        #expect(file.keys == [key: "guest"])
+        #expect(file.balances == ["llm": .weighted])
+        let rules = file.policy.rules.filter { $0.origin != "built in" }
+        #expect(rules.contains(rule(.allow, "role:viewer", .call, "ui.show", 14)))
+        #expect(rules.contains(rule(.allow, "role:viewer", .subscribe, "ui.>", 15)))
+        #expect(rules.contains(rule(.deny, "guest", .publish, "ui.secret", 17)))
+        #expect(rules.contains(rule(.allow, "ui", .provide, "ui", 21)))
+        #expect(rules.contains(rule(.allow, "ui", .provide, "ui.panels", 21)))
+        #expect(rules.contains(rule(.allow, "ui", .call, "llm.chat", 27)))
+        let entry = try #require(file.plugins.first)
+        #expect(entry.folder == folder.path + "/ui" && entry.name == "ui" && entry.instances == 2)
+        #expect(entry.executable == folder.path + "/bin/ui")
+        #expect(entry.arguments == ["--fast"] && entry.environment == ["MODE": "dark"])
+        #expect(entry.config == #"{"theme":{"name":"midnight"}}"#)
+        #expect(file.policy.principals["ui"]?.permissions == ["networking"])
+        #expect(file.policy.principals["ui"]?.roles == ["plugin"])
+    }
+
+    private func rule(
+        _ effect: Policy.Effect,
+        _ subject: String,
+        _ action: Policy.Action,
+        _ target: String,
+        _ line: Int
+    ) -> Policy.Rule {
+        Policy.Rule(effect: effect, subject: subject, action: action, target: target, origin: "mesh.yaml:\(line)")
+    }
+
+    @Test func `every problem comes at once with its line`() throws {
+        let text = """
+            broker: { limits: { quue: 1 }, tcp: { listen: "*:7400" } }
+            users: { bob: operator }
+            principals: { Good: {} }
+            rules:
+              - allow: nobody
+                deny: operator
+                call: ui
+              - allow: operator
+                cal: x
+            services: { llm: { balance: fastest } }
+            plugins: [{ path: nowhere, instances: many, environment: { WIZ_TICKET: x } }]
+            """
+        let errors = #expect(throws: ConfigErrors.self) { try MeshFile(text: text, path: "/m/mesh.yaml") }
+        let description = try #require(errors?.description)
+        for part in [
+            ":1:21 ", "did you mean \"queue\"", "every address", "key \"key\" is missing", "\"bob\" is not a user",
+            "\"Good\"",
+            "allows or denies", "unknown key \"cal\"", "about nothing", "least-loaded", "instances", "WIZ_TICKET",
+            "plugin.json",
+        ] {
+            #expect(description.contains(part), "\(part) in:\n\(description)")
+        }
+    }
+
+    @Test(arguments: ["0.0.0.0:1", "[::]:1", "*:1", "127.0.0.1", "127.0.0.1:99999", ":7400"])
+    func `an address that is for everybody or none is refused`(listen: String) {
+        let text = "broker: { tcp: { listen: \"\(listen)\", key: k } }"
+        #expect(throws: ConfigErrors.self) { try MeshFile(text: text, path: "/m/mesh.yaml") }
+    }
+
+    @Test func `each name and each key is given once`() throws {
+        let folder = TemporaryFolder()
+        plugin(folder, "ui")
+        let key = try CurveKeyPair.generate().publicKey.z85
+        let text = """
+            principals: { a: { key: '\(key)' }, b: { key: '\(key)' } }
+            plugins: [{ path: ui }, { path: ui }]
+            """
+        let errors = #expect(throws: ConfigErrors.self) { try MeshFile(text: text, path: folder.path + "/mesh.yaml") }
+        #expect(errors?.problems.count == 2)
+    }
+
+    @Test func `every limit has a name and keeps its own value`() {
+        #expect(LimitTable.entries.count == Mirror(reflecting: Limits()).children.count)
+        #expect(Set(LimitTable.entries.map(\.name)).count == LimitTable.entries.count)
+        for entry in LimitTable.entries {
+            #expect(entry.range.contains(entry.get(Limits())), "\(entry.name)")
+            var limits = Limits()
+            entry.set(&limits, entry.range.upperBound)
+            #expect(entry.get(limits) == entry.range.upperBound, "\(entry.name)")
+            let others = LimitTable.entries.filter { $0.name != entry.name }
+            #expect(others.allSatisfy { $0.get(limits) == $0.get(Limits()) }, "\(entry.name)")
+        }
+    }
+}
