@@ -12,6 +12,7 @@ let settings: [SwiftSetting] = [
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -78,7 +79,10 @@ let package = Package(
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "CLinuxShims", log]),
         room("PluginHost", dependencies: ["Manifest", "MeshClient", subprocess, log]),
-        room("MeshTesting", dependencies: ["BrokerCore", "MeshProtocol", "Broker", "MeshClient", "WizPlugin"]),
+        room(
+            "MeshTesting",
+            dependencies: ["BrokerCore", "MeshProtocol", "Broker", "MeshClient", "WizPlugin", heap, log]
+        ),
         .executableTarget(
             name: "wiz",
             dependencies: [
@@ -105,6 +109,7 @@ let package = Package(
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
         tests("BrokerCorePartsTests", dependencies: ["BrokerCore", "MeshProtocol"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
+        tests("MeshSimulationTests", dependencies: ["MeshTesting"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
         tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),

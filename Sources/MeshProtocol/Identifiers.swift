@@ -58,6 +58,14 @@ public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
     @inlinable public var wire: WireID {
         WireID(rawValue: WireID.leaseBit | UInt64(generation) << 32 | UInt64(index))
     }
+    /// Takes what ``description`` gives; nil for anything else.
+    public init?(text: some StringProtocol) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, let index = UInt32(parts[0]), let generation = UInt32(parts[1]),
+            generation <= 0x7fff_ffff
+        else { return nil }
+        self.init(index: index, generation: generation)
+    }
     /// `index.generation`, as the CLI shows it and takes it.
     public var description: String { "\(index).\(generation)" }
 }
