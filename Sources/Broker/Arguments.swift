@@ -33,6 +33,8 @@ struct Arguments {
     ///   - shape: What they look like, for refusals.
     ///   - keys: The keys they may have.
     ///   - read: Takes the values; problems are noted by the fields.
+    /// - Returns: What was read.
+    /// - Throws: every problem, as INVALID_ARGUMENT.
     func read<Value>(
         _ shape: String,
         keys: [String],

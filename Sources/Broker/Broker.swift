@@ -45,6 +45,7 @@ public final class Broker: Sendable {
     /// - Parameters:
     ///   - configuration: What it needs to know.
     ///   - logger: Where it tells what happens.
+    /// - Returns: The broker, which stops when it is told to or when nobody keeps it.
     /// - Throws: why it cannot serve, with what to do.
     public static func start(_ configuration: BrokerConfiguration, logger: Logger) throws -> Broker {
         let parts = try BrokerParts(configuration, logger: logger)
@@ -61,6 +62,7 @@ public final class Broker: Sendable {
     /// - Parameters:
     ///   - name: The name that its HELLO must carry.
     ///   - principal: Who it will be; the same as the name unless given.
+    /// - Returns: The ticket.
     /// - Throws: when the broker has stopped.
     public func issueTicket(name: String, principal: String? = nil) throws -> String {
         let grant = TicketGrant(name: name, principal: principal ?? name)

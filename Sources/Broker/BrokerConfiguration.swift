@@ -8,7 +8,7 @@ import Glibc
 public struct BrokerConfiguration: Sendable {
     /// Where tcp peers connect.
     public struct TCP: Sendable, Hashable {
-        /// `ADDRESS:PORT`; port 0 takes a free one. An address that stands for all of the machine's is refused.
+        /// `ADDRESS:PORT`, with port 0 for a free one; an address that stands for all of the machine's is refused.
         public var listen: String
         /// The broker's own keys.
         public var key: KeyFile

@@ -57,6 +57,8 @@ struct BrokerParts {
             }
         )
         home.admit(by: gatekeeper)
+        let gatekeeper = gatekeeper
+        office.countRefusals.withLock { count in count = { [weak gatekeeper] in gatekeeper?.refusalCount ?? 0 } }
         isComplete = true
     }
 

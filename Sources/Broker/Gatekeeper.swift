@@ -2,6 +2,7 @@
 // run folder is let in and the core decides by ticket or user; on tcp the CURVE key must be in the mesh file. Runs on the
 // ZAP thread; the keys may be replaced at any time.
 
+import CLinuxShims
 import Synchronization
 import ZeroMQ
 
@@ -16,6 +17,7 @@ final class Gatekeeper: Sendable {
     let remoteDomain: String
     private let principals: Mutex<[CurvePublicKey: String]>
     private let refusals = Atomic<UInt64>(0)
+    private let lastTold = Atomic<Int64>(0)
     private let onRefusal: Refusal
 
     /// Connections refused so far.
@@ -35,10 +37,19 @@ final class Gatekeeper: Sendable {
     func decide(_ request: ZapRequest) -> ZapDecision {
         let decision = request.domain == localDomain ? decideLocal(request) : decideRemote(request)
         if case .deny(let reason) = decision {
-            refusals.add(1, ordering: .relaxed)
-            onRefusal("a connection from \(request.addressText) was refused: \(reason)")
+            let count = refusals.add(1, ordering: .relaxed).newValue
+            tell("a connection from \(request.addressText) was refused: \(reason) (number \(count))")
         }
         return decision
+    }
+
+    /// Tells of a refusal, once a second at most: whoever knocks decides how often.
+    private func tell(_ sentence: String) {
+        let now = wiz_monotonic_ns()
+        let last = lastTold.load(ordering: .relaxed)
+        guard last == 0 || now - last >= 1_000_000_000 else { return }
+        lastTold.store(now, ordering: .relaxed)
+        onRefusal(sentence)
     }
 
     private func decideLocal(_ request: ZapRequest) -> ZapDecision {

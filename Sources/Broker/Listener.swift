@@ -8,7 +8,7 @@ import ZeroMQ
 struct Listener: ~Copyable {
     /// Messages queued for one peer inside libzmq; what is beyond waits in the shell's overflow, which is bounded too.
     static let sendHighWaterMark = 2048
-    /// Messages of one peer that wait for the mesh thread. A peer that fills it is stopped by its own connection.
+    /// Messages of one peer that wait for the mesh thread; a peer that fills it is stopped by its own connection.
     static let receiveHighWaterMark = 8192
     /// How long answers may take to leave after the end.
     static let linger = Duration.milliseconds(300)

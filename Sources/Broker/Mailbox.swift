@@ -50,7 +50,9 @@ final class Mailbox: Sendable {
         return true
     }
 
-    /// Asks the mesh thread for something and waits; nil when it has ended. Never call it on the mesh thread.
+    /// Asks the mesh thread for something and waits; nil when it has ended.
+    ///
+    /// Never call it on the mesh thread.
     func ask<Value: Sendable>(_ question: @escaping @Sendable (inout MeshLoop) -> Value) -> Value? {
         guard let answer = try? Answer<Value>() else { return nil }
         post(

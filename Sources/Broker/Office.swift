@@ -30,6 +30,8 @@ final class Office: Sendable {
     let facts: Mutex<Facts>
     /// Reads the mesh file again; set by the broker that owns both.
     let reload = Mutex<(@Sendable (String) throws -> [String])?>(nil)
+    /// How many connections the door refused; set by the broker that owns both.
+    let countRefusals = Mutex<(@Sendable () -> UInt64)?>(nil)
     private let noticesLost = Atomic<UInt64>(0)
 
     init(mailbox: Mailbox, workbench: Workbench, logger: Logger, facts: Facts) {
@@ -41,6 +43,9 @@ final class Office: Sendable {
 
     /// Notices that were dropped because too many waited.
     var lostNoticeCount: UInt64 { noticesLost.load(ordering: .relaxed) }
+
+    /// Connections refused at the door so far.
+    func refusalCount() -> UInt64 { countRefusals.withLock { $0 }?() ?? 0 }
 
     /// Takes a call to the service `mesh`; false when there is no room for it.
     func answer(_ call: AdministrativeCall, arguments: [UInt8]) -> Bool {

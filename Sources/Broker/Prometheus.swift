@@ -49,14 +49,17 @@ private struct PrometheusText {
 
 extension MeshService {
     func prometheus() throws(Refusal) -> Answer {
-        let (counters, peers, bodies, strays) = try ask { loop in
-            (loop.core.counters, loop.wire.peers.count, loop.wire.slab.count, loop.wire.slab.strayHandleCount)
+        let (counters, peers, bodies, strays, foreign) = try ask { loop in
+            let (wire, slab) = (loop.wire.foreignCount, loop.wire.slab.strayHandleCount)
+            return (loop.core.counters, loop.wire.peers.count, loop.wire.slab.count, slab, wire)
         }
         var text = PrometheusText()
         write(counters, to: &text)
         text.gauge("connections", "Connections that have spoken.", Int64(peers))
         text.gauge("payloads_held", "Payloads held by the broker.", Int64(bodies))
         text.counter("stray_payload_handles_total", "Faults of the broker's own books.", strays)
+        text.counter("foreign_routing_ids_total", "Messages of peers that chose their own id, refused.", foreign)
+        text.counter("connections_refused_total", "Connections refused at the door.", office.refusalCount())
         text.counter("notices_lost_total", "Notices that could not be told.", office.lostNoticeCount)
         text.gauge("resident_bytes", "Resident memory.", wiz_resident_byte_count())
         text.gauge("open_files", "Open descriptors.", Int64(wiz_open_file_count()))

@@ -31,7 +31,7 @@ extension Wire {
         peers[peer] = Peer(descriptor: descriptor, address: address)
         if let descriptor {
             // A descriptor that comes again belonged to a connection that is gone.
-            if let previous = descriptorOwners[descriptor] { errands.add(.probe, previous, at: now) }
+            if let previous = descriptorOwners[descriptor] { errands.add(.probe, previous, now: now) }
             descriptorOwners[descriptor] = peer
         }
         return credentials
@@ -42,7 +42,7 @@ extension Wire {
         recent.remove(peer)
         guard peers[peer] != nil else { return }
         peers[peer]?.isClosing = true
-        errands.add(.kick, peer, at: now.advanced(milliseconds: Wire.closingMilliseconds))
+        errands.add(.kick, peer, now: now)
         if peers.count > Wire.peerCount { forget(peer) }
     }
 
@@ -78,9 +78,9 @@ extension Wire {
 
     /// Does what is due with connections.
     mutating func runErrands(now: MeshInstant) {
-        for errand in errands.take(due: now) {
+        while let errand = errands.next(due: now) {
             switch errand.kind {
-            case .probe: probe(errand.peer)
+            case .probe, .probeSoon, .probeAgain, .probeLast: probe(errand.peer)
             case .kick: kick(errand.peer, now: now)
             case .forget: forget(errand.peer)
             }
@@ -94,7 +94,7 @@ extension Wire {
         if let descriptor = known.descriptor, descriptorOwners[descriptor] == peer, let address = known.address {
             try? disconnectPeer(fileDescriptor: descriptor, expecting: address)
         }
-        errands.add(.forget, peer, at: now.advanced(milliseconds: Wire.forgettingMilliseconds))
+        errands.add(.forget, peer, now: now)
     }
 
     /// Reads what the monitors tell: a lost connection's peer is probed now and again shortly after, since on tcp the first
@@ -113,6 +113,8 @@ extension Wire {
             return
         }
         probe(peer)
-        for delay: UInt64 in [3, 10, 40] { errands.add(.probe, peer, at: now.advanced(milliseconds: delay)) }
+        errands.add(.probeSoon, peer, now: now)
+        errands.add(.probeAgain, peer, now: now)
+        errands.add(.probeLast, peer, now: now)
     }
 }

@@ -80,32 +80,3 @@ struct RecentPeers: ~Copyable {
     func insert(_ peer: PeerHandle) { slot(peer).pointee = peer.rawValue }
     func remove(_ peer: PeerHandle) { if contains(peer) { slot(peer).pointee = .max } }
 }
-
-/// Things to do with connections at some later time; few, so a plain list does.
-struct Errands {
-    enum Kind {
-        /// See whether the peer can be reached.
-        case probe
-        /// End the connection.
-        case kick
-        /// Forget a peer that was closed.
-        case forget
-    }
-
-    private var list: [(due: MeshInstant, kind: Kind, peer: PeerHandle)] = []
-    private(set) var nextDeadline: MeshInstant?
-
-    mutating func add(_ kind: Kind, _ peer: PeerHandle, at due: MeshInstant) {
-        list.append((due, kind, peer))
-        nextDeadline = min(nextDeadline ?? due, due)
-    }
-
-    /// Takes what is due.
-    mutating func take(due now: MeshInstant) -> [(kind: Kind, peer: PeerHandle)] {
-        guard let nextDeadline, nextDeadline <= now else { return [] }
-        let due = list.filter { $0.due <= now }.map { (kind: $0.kind, peer: $0.peer) }
-        list.removeAll { $0.due <= now }
-        self.nextDeadline = list.map(\.due).min()
-        return due
-    }
-}

@@ -126,13 +126,16 @@ import ZeroMQ
         let peer = PeerHandle(listener: 0, routingID: 1)
         func at(_ nanoseconds: UInt64) -> MeshInstant { MeshInstant(nanoseconds: nanoseconds) }
         var errands = Errands()
-        errands.add(.kick, peer, at: at(20))
-        errands.add(.probe, peer, at: at(10))
-        #expect(errands.nextDeadline == at(10))
-        #expect(errands.take(due: at(9)).isEmpty)
-        #expect(errands.take(due: at(15)).count == 1)
-        #expect(errands.nextDeadline == at(20))
-        #expect(errands.take(due: at(30)).count == 1)
+        for _ in 0..<3000 { errands.add(.kick, peer, now: at(0)) }
+        errands.add(.probeSoon, peer, now: at(0))
+        #expect(errands.nextDeadline == at(3_000_000))
+        #expect(errands.next(due: at(2_999_999))?.kind == nil)
+        #expect(errands.next(due: at(3_000_000))?.kind == .probeSoon)
+        #expect(errands.next(due: at(3_000_000))?.kind == nil)
+        #expect(errands.nextDeadline == at(500_000_000))
+        var kicks = 0
+        while errands.next(due: at(500_000_000))?.kind == .kick { kicks += 1 }
+        #expect(kicks == 3000)
         #expect(errands.nextDeadline == nil)
     }
 

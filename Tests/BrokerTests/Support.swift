@@ -126,7 +126,7 @@ struct TestPeer: ~Copyable {
         }
     }
 
-    /// The next message; nil when none comes in time. PINGs are answered on the way.
+    /// The next message, nil when none comes in time; PINGs are answered on the way.
     mutating func receive(within bound: Duration = .seconds(5)) throws -> Incoming? {
         let clock = ContinuousClock()
         let end = clock.now + bound
