@@ -16,6 +16,7 @@ let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collect
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A plugin that ships with the mesh: its folder holds plugin.json, README.md and Sources/.
@@ -55,6 +56,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
     ],
     targets: [
@@ -78,7 +80,7 @@ let package = Package(
         ),
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "CLinuxShims", log]),
-        room("PluginHost", dependencies: ["Manifest", "MeshClient", subprocess, log]),
+        room("PluginHost", dependencies: ["Manifest", "ConfigDocument", subprocess, systemPackage]),
         room(
             "MeshTesting",
             dependencies: ["BrokerCore", "MeshProtocol", "Broker", "MeshClient", "WizPlugin", heap, log]
@@ -86,7 +88,8 @@ let package = Package(
         .executableTarget(
             name: "wiz",
             dependencies: [
-                "Broker", "MeshClient", "PluginHost", "Manifest", "SemanticVersion", arguments, histogram, log,
+                "Broker", "MeshClient", "MeshProtocol", "PluginHost", "Manifest", "ConfigDocument", "SemanticVersion",
+                "CLinuxShims", arguments, histogram, log,
             ],
             swiftSettings: settings
         ),
@@ -113,6 +116,8 @@ let package = Package(
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
         tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),
+        tests("PluginHostTests", dependencies: ["PluginHost", "Manifest", "ConfigDocument"]),
+        tests("WizTests", dependencies: ["wiz", "ConfigDocument", "MeshClient", "MeshProtocol"]),
     ],
     swiftLanguageModes: [.v6]
 )

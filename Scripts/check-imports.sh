@@ -16,7 +16,7 @@ allow() {
     Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Logging|$system" ;;
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|CLinuxShims|Logging|$system" ;;
-    Sources/PluginHost) echo "Manifest|SemanticVersion|MeshClient|MeshProtocol|Subprocess|Logging|CLinuxShims|$system" ;;
+    Sources/PluginHost) echo "Manifest|ConfigDocument|Subprocess|SystemPackage|$system" ;;
     Sources/MeshTesting) echo "BrokerCore|MeshProtocol|SemanticVersion|Broker|MeshClient|WizPlugin|Logging|$system" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;
     broker/Sources) echo "Broker|ArgumentParser|Logging|$system" ;;

@@ -1,0 +1,119 @@
+// The log of `wiz up`: the lines of the broker and of every plugin process on one stream, each with its source, coloured on a
+// terminal, or as JSON lines. Also the log handler that brings the broker's own messages here.
+
+import ConfigDocument
+import Glibc
+import Logging
+import Synchronization
+
+/// Prints lines with their source.
+final class LogPrinter: Sendable {
+    /// What a line is about.
+    enum Mark: Sendable {
+        /// A line that a process wrote.
+        case line
+        /// Something that went well.
+        case good
+        /// Something to look at.
+        case warning
+        /// Something that failed.
+        case bad
+    }
+
+    let asJSON: Bool
+    private let width = Atomic<Int>(8)
+    private let progress = Mutex<Progress?>(nil)
+
+    init(asJSON: Bool) { self.asJSON = asJSON }
+
+    /// The moving line that steps aside for log lines.
+    func setProgress(_ progress: Progress?) { self.progress.withLock { $0 = progress } }
+
+    /// Makes room for a source's name.
+    func makeRoom(for source: String) { width.max(source.count, ordering: .relaxed) }
+
+    /// Prints a line.
+    ///
+    /// - Parameters:
+    ///   - source: Who says it: `broker`, or a plugin's process such as `echo#1`.
+    ///   - text: What is said.
+    ///   - mark: What it is about.
+    ///   - fields: Further fields of the JSON line.
+    func print(_ source: String, _ text: String, mark: Mark = .line, fields: [JSON.Entry] = []) {
+        let time = now()
+        if asJSON {
+            let entries: [JSON.Entry] = [
+                .init(key: "time", value: .integer(Int64(clamping: time / 1_000_000))),
+                .init(key: "source", value: .string(source)), .init(key: "message", value: .string(text)),
+            ]
+            write(JSON.mapping(entries + fields).json + "\n")
+            return
+        }
+        let style = Terminal.output.style
+        let name = pad(cut(source, to: 24), to: width.load(ordering: .relaxed))
+        let bar = style.dim("│")
+        let body =
+            switch mark {
+            case .line: clean(text)
+            case .good: style.green("✓ ") + clean(text)
+            case .warning: style.yellow("! " + clean(text))
+            case .bad: style.red("✗ " + clean(text))
+            }
+        write("\(style.dim(clockText(nanosecondsSince1970: time))) \(style.named(name, by: source)) \(bar) \(body)\n")
+    }
+
+    /// Prints text as it is.
+    func write(_ text: String) {
+        let progress = progress.withLock { $0 }
+        if let progress { progress.write(text, to: .output) } else { Terminal.output.write(text) }
+    }
+
+    private func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
+
+/// Brings log messages to a printer.
+struct PrintingLogHandler: LogHandler {
+    let printer: LogPrinter
+    let source: String
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    init(_ printer: LogPrinter, source: String, level: Logger.Level) {
+        self.printer = printer
+        self.source = source
+        logLevel = level
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
+        let mark: LogPrinter.Mark =
+            switch event.level {
+            case .warning: .warning
+            case .error, .critical: .bad
+            default: .line
+            }
+        if printer.asJSON {
+            let fields = all.map { JSON.Entry(key: $0.key, value: .string("\($0.value)")) }
+            printer.print(
+                source,
+                "\(event.message)",
+                fields: [
+                    .init(key: "level", value: .string(event.level.rawValue)),
+                    .init(key: "fields", value: .mapping(fields)),
+                ]
+            )
+        } else {
+            let fields = all.map { " \($0.key)=\($0.value)" }.joined()
+            printer.print(source, "\(event.message)" + Terminal.output.style.dim(fields), mark: mark)
+        }
+    }
+}

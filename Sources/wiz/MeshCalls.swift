@@ -1,0 +1,61 @@
+// Calls to the service `mesh`, which is how `wiz` sees and steers a mesh: values in and out, and whole lists page by page.
+
+import ConfigDocument
+import MeshClient
+import MeshProtocol
+
+extension MeshConnection {
+    /// Calls a method of the service `mesh`.
+    func ask(_ method: String, _ arguments: JSON = .mapping([])) async throws -> JSON {
+        let reply = try await call(
+            .service("mesh", range: "^1", method: method),
+            payload: .json(text: arguments.json)
+        )
+        return try JSON(parsing: reply.payload.text, source: "mesh.\(method)")
+    }
+
+    /// Every item of a list of the service `mesh`.
+    func list(_ method: String, _ arguments: [JSON.Entry] = []) async throws -> [JSON] {
+        var items: [JSON] = []
+        var after: JSON?
+        while true {
+            let page = try await ask(
+                method,
+                .mapping(arguments + (after.map { [.init(key: "after", value: $0)] } ?? []))
+            )
+            items += page["items"]?.items ?? []
+            guard let next = page["next"], next != .null else { return items }
+            after = next
+        }
+    }
+
+    /// What to type when a service or a method was not found: the nearest name there is, or the list.
+    func suggestion(for target: CallTarget) async -> String? {
+        guard !target.isCapability, let services = try? await list("services"), !services.isEmpty else { return nil }
+        return didYouMean(target, services: services)
+    }
+}
+
+/// What to type instead of a target that was not found.
+func didYouMean(_ target: CallTarget, services: [JSON]) -> String? {
+    let same = services.filter { $0.text("service") == target.name }
+    guard same.isEmpty else {
+        let methods = Set(same.flatMap { $0["methods"]?.items.map { $0.text("name") } ?? [] })
+        if methods.contains(target.method) {
+            let versions = same.map { $0.text("version") }.joined(separator: ", ")
+            return
+                "\(target.name) is here in \(versions); \(target.range.isEmpty ? "*" : target.range) takes none of them."
+        }
+        if let near = nearest(to: target.method, among: methods) {
+            return "Did you mean `\(target.name).\(near)`?"
+        }
+        return "\(target.name) has: \(methods.sorted().joined(separator: ", "))."
+    }
+    let names = Set(services.map { $0.text("service") })
+    if let near = nearest(to: target.name, among: names) { return "Did you mean `\(near).\(target.method)`?" }
+    let others = services.filter { service in
+        service["methods"]?.items.contains { $0.text("name") == target.method } ?? false
+    }
+    if let other = others.first { return "`\(other.text("service")).\(target.method)` exists." }
+    return "`wiz services` lists what there is: \(names.sorted().prefix(8).joined(separator: ", "))."
+}

@@ -1,0 +1,82 @@
+// The command `wiz`: its subcommands, and the one place where failures become sentences and exit codes.
+
+import ArgumentParser
+import ConfigDocument
+import Glibc
+import Logging
+import MeshClient
+import MeshProtocol
+
+@main
+struct Wiz: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wiz",
+        abstract: "Start, use and watch a mesh of plugins.",
+        discussion: """
+            Begin with `wiz up` in a folder that has a mesh.yaml, and `wiz services` in another terminal.
+
+            \(WizExit.table)
+            """,
+        version: WizmeshVersion.current,
+        groupedSubcommands: [
+            CommandGroup(name: "Run a mesh", subcommands: [Up.self, Doctor.self, Keys.self]),
+            CommandGroup(name: "Use it", subcommands: [Call.self, Pub.self, Sub.self, Bench.self]),
+            CommandGroup(
+                name: "Watch it",
+                subcommands: [
+                    Services.self, Plugins.self, Sessions.self, Calls.self, Events.self, Metrics.self, Info.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Steer it",
+                subcommands: [Cancel.self, Drain.self, Kick.self, Reload.self, Explain.self]
+            ),
+            CommandGroup(
+                name: "Write plugins",
+                subcommands: [Validate.self, Schema.self, Semver.self]
+            ),
+            CommandGroup(name: "About", subcommands: [Version.self, Completions.self, ExitCodes.self]),
+        ]
+    )
+
+    static func main() async {
+        Interrupts.begin()
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        let asJSON = CommandLine.arguments.contains("--json")
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            Glibc.exit(finish(error, asJSON: asJSON).rawValue)
+        }
+    }
+
+    /// Tells a failure, and the code to exit with.
+    private static func finish(_ error: any Error, asJSON: Bool) -> WizExit {
+        switch error {
+        case let failure as CommandFailure:
+            tell(failure, asJSON: asJSON)
+            return failure.exit
+        case let error as MeshError:
+            let failure = CommandFailure(error)
+            tell(failure, asJSON: asJSON)
+            return failure.exit
+        case is CancellationError:
+            tell(CommandFailure(.interrupted, "interrupted"), asJSON: asJSON)
+            return .interrupted
+        default: break
+        }
+        let code = exitCode(for: error)
+        let text = fullMessage(for: error)
+        if code == .success {
+            Terminal.output.line(text)
+            return .ok
+        }
+        if !text.isEmpty { Terminal.errors.line(text) }
+        return code == .validationFailure ? .usage : WizExit(rawValue: code.rawValue) ?? .failed
+    }
+}
