@@ -71,9 +71,9 @@ struct SemverLines {
     private static let no = Array(#"{"satisfies":false}"#.utf8)
 
     private mutating func decideSlowly(_ line: ArraySlice<UInt8>) {
-        do {
+        do throws(ConfigErrors) {
             let document = try ConfigDocument(bytes: Array(line), source: "line", format: .json)
-            let (range, version) = try document.decode { root in
+            let (range, version) = try document.decode { root -> (String, String)? in
                 let fields = root.mapping(["range", "version"])
                 let range = fields["range"].required().string()
                 let version = fields["version"].required().string()
