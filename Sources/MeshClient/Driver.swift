@@ -84,15 +84,18 @@ final class Driver {
         for closer in closers { closer.resume(returning: .success(())) }
     }
 
+    private var backlogCount: Int { unsent.count + calls.parkedCount }
+    private var backlogByteCount: Int { unsentByteCount + calls.parkedByteCount }
+
+    private func fallAsleep() -> Bool {
+        core.inbox.fallAsleep(backlogCount: backlogCount, backlogByteCount: backlogByteCount)
+    }
+
     private func tick() { now = Moment(nanoseconds: wiz_monotonic_ns()) }
 
     /// Takes the commands that have come.
     private func takeCommands() {
-        core.inbox.swap(
-            &batch,
-            backlogCount: unsent.count + calls.parkedCount,
-            backlogByteCount: unsentByteCount + calls.parkedByteCount
-        )
+        core.inbox.swap(&batch, backlogCount: backlogCount, backlogByteCount: backlogByteCount)
         for command in batch { handle(command) }
         batch.removeAll(keepingCapacity: true)
         perform()
@@ -124,7 +127,7 @@ final class Driver {
             tick()
             takeCommands()
             takeTime()
-            guard !isEnded, !wantsLink, core.inbox.fallAsleep() else { continue }
+            guard !isEnded, !wantsLink, fallAsleep() else { continue }
             do {
                 if try !poller.wait(timeoutNanoseconds: timeout).isEmpty { core.inbox.wakeUp.drain() }
             } catch {
@@ -167,7 +170,7 @@ final class Driver {
         takeTime()
         guard wantsLink else { return }
         try flush(link)
-        guard !mayHaveMore, core.inbox.fallAsleep() else { return }
+        guard !mayHaveMore, fallAsleep() else { return }
         guard try link.wait(timeoutNanoseconds: timeout, wantsToSend: !unsent.isEmpty) else { return }
         guard let loss = try link.loss() else { return }
         // What the broker said before it went away is still there, a REJECT perhaps.

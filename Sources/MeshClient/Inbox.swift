@@ -77,6 +77,11 @@ final class Inbox: Sendable {
     /// Bytes that may wait to be sent before callers are held back.
     static let maximumByteCount = 64 << 20
 
+    private struct Held {
+        var key: UInt64
+        var continuation: UnsafeContinuation<Void, Never>
+    }
+
     private struct State {
         var commands: [Command] = []
         var byteCount = 0
@@ -85,7 +90,7 @@ final class Inbox: Sendable {
         var backlogByteCount = 0
         var isSleeping = false
         var isClosed = false
-        var held = Deque<(key: UInt64, continuation: UnsafeContinuation<Void, Never>)>()
+        var held = Deque<Held>()
         var nextKey: UInt64 = 0
 
         var isFull: Bool {
@@ -133,7 +138,7 @@ final class Inbox: Sendable {
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                 let mayPass = state.withLock { state -> Bool in
                     guard state.isFull, !state.isClosed, !Task.isCancelled else { return true }
-                    state.held.append((key, continuation))
+                    state.held.append(Held(key: key, continuation: continuation))
                     return false
                 }
                 if mayPass { continuation.resume() }
@@ -149,28 +154,36 @@ final class Inbox: Sendable {
 
     /// Takes all commands and gives back an empty buffer for the next ones; called by the connection thread.
     func swap(_ batch: inout [Command], backlogCount: Int, backlogByteCount: Int) {
-        let released = state.withLock { state -> Deque<(key: UInt64, continuation: UnsafeContinuation<Void, Never>)> in
+        let released = state.withLock { state in
             Swift.swap(&state.commands, &batch)
             state.byteCount = 0
             state.isSleeping = false
-            state.backlogCount = backlogCount
-            state.backlogByteCount = backlogByteCount
-            let isStillFull = backlogCount >= Self.maximumCount || backlogByteCount >= Self.maximumByteCount
-            isFull.store(isStillFull, ordering: .relaxed)
-            guard !isStillFull else { return [] }
-            defer { state.held.removeAll() }
-            return state.held
+            return setBacklog(backlogCount, backlogByteCount, &state)
         }
         for held in released { held.continuation.resume() }
     }
 
     /// Asks for a wake-up; false when there is work already.
-    func fallAsleep() -> Bool {
-        state.withLock { state in
-            guard state.commands.isEmpty else { return false }
+    func fallAsleep(backlogCount: Int, backlogByteCount: Int) -> Bool {
+        let (maySleep, released) = state.withLock { state in
+            let released = setBacklog(backlogCount, backlogByteCount, &state)
+            guard state.commands.isEmpty, released.isEmpty else { return (false, released) }
             state.isSleeping = true
-            return true
+            return (true, released)
         }
+        for held in released { held.continuation.resume() }
+        return maySleep
+    }
+
+    /// Notes what could not be sent yet; returns those who need not be held back any more.
+    private func setBacklog(_ count: Int, _ byteCount: Int, _ state: inout State) -> Deque<Held> {
+        state.backlogCount = count
+        state.backlogByteCount = byteCount
+        let isStillFull = state.isFull
+        isFull.store(isStillFull, ordering: .relaxed)
+        guard !isStillFull else { return [] }
+        defer { state.held.removeAll() }
+        return state.held
     }
 
     /// Takes the last commands and refuses all that come after.

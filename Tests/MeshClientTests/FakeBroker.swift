@@ -49,6 +49,7 @@ final class FakeBroker: Sendable {
     private let thread = Mutex<OSThread?>(nil)
     private let context: Context
     private let welcome: Welcome?
+    private let answersCalls: Bool
 
     static let welcome = Welcome(
         epoch: 7,
@@ -65,8 +66,16 @@ final class FakeBroker: Sendable {
     ///   - folder: where its socket is; a new folder when nil.
     ///   - welcome: what HELLO is answered with; nil: the test answers.
     ///   - keys: the broker's, to speak CURVE.
+    ///   - answersCalls: whether a CALL is answered at once with what came with it.
     /// - Throws: when there is no thread or no folder.
-    init(in folder: String? = nil, welcome: Welcome? = FakeBroker.welcome, keys: CurveKeyPair? = nil) throws {
+    init(
+        in folder: String? = nil,
+        welcome: Welcome? = FakeBroker.welcome,
+        keys: CurveKeyPair? = nil,
+        answersCalls: Bool = false
+    ) throws {
+        self.answersCalls = answersCalls
+
         self.keys = keys
         self.folder = try folder ?? Self.makeFolder()
         endpoint = "ipc://" + self.folder + "/mesh.sock"
@@ -164,6 +173,10 @@ final class FakeBroker: Sendable {
             _ = try socket.trySend(to: peer, header: Pong(nonce: ping.nonce).encoded().span.bytes, body: nil)
         case .hello where welcome != nil:
             _ = try socket.trySend(to: peer, header: (welcome ?? Self.welcome).encoded().span.bytes, body: nil)
+        case .call(let call) where answersCalls:
+            let end = End(contentType: call.contentType, id: call.id)
+            let answer = frames.count > 2 ? frames.take(at: 2) : nil
+            _ = try socket.trySend(to: peer, header: end.encoded().span.bytes, body: answer)
         default: messages.push(Received(peer: peer, header: header, body: body), byteCount: 0)
         }
     }

@@ -222,6 +222,7 @@ import ZeroMQ
         let broker = try FakeBroker()
         let stopped = ReceiveChannel<Int>(window: Credit(messages: 8, bytes: 8)) { _ in }
         let (connection, _, peer) = try await provide(broker) { _ in
+            stopped.push(0, byteCount: 0)
             do {
                 try await Task.sleep(for: .seconds(60))
             } catch {
@@ -235,6 +236,7 @@ import ZeroMQ
         broker.send(Subscribed(id: subscribe.id, sequence: 4), to: peer)
         let subscription = try await subscribing.value
         broker.send(call(1), to: peer)
+        #expect(try await within { try await stopped.next() } == 0)
         let calling = Task { try await connection.call(.service("other", method: "do")) }
         _ = try await broker.nextCall()
         broker.stop()
