@@ -73,6 +73,7 @@ struct PluginProcess: Sendable {
         variables["WIZ_ENDPOINT"] = endpoint
         variables["WIZ_TICKET"] = ticket
         variables["WIZ_PLUGIN_FOLDER"] = specification.folder
+        variables["WIZ_PLUGIN_NAME"] = specification.name
         variables["WIZ_INSTANCE"] = String(instance.number)
         if let config = specification.config { variables["WIZ_PLUGIN_CONFIG"] = config }
         return variables

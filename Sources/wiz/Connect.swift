@@ -21,7 +21,7 @@ struct BrokerOptions: ParsableArguments {
             valueName: "name"
         )
     )
-    var `as`: String?
+    var name: String?
 
     @Option(help: "How long to try to connect.")
     var connectTimeout = DurationArgument(.seconds(5))
@@ -50,7 +50,7 @@ struct BrokerOptions: ParsableArguments {
         try Self.lookFor(resolvedEndpoint)
         do {
             var configuration = try MeshConfiguration.fromEnvironment(
-                name: `as` ?? variable("WIZ_NAME") ?? "wiz",
+                name: name ?? variable("WIZ_NAME") ?? "wiz",
                 version: WizmeshVersion.current,
                 environment: environment,
                 logger: verbose ? Self.tellingLogger : Logger(label: "wiz") { _ in SwiftLogNoOpLogHandler() }

@@ -89,8 +89,27 @@ final class MeshRun: Sendable {
     /// How each plugin process is doing.
     func statuses() async -> [PluginHost.Status] { await host.statuses }
 
-    /// What the mesh offers.
-    func services() async -> [JSON] { (try? await watcher.list("services")) ?? [] }
+    /// What each process offers, as `service@version`.
+    func offers() async -> [Int32: [String]] {
+        guard let sessions = try? await watcher.list("sessions"), let services = try? await watcher.list("services")
+        else {
+            return [:]
+        }
+        var processes: [Int64: Int32] = [:]
+        for session in sessions {
+            if let process = session["process"]?.integer {
+                processes[session.number("session")] = Int32(clamping: process)
+            }
+        }
+        var offers: [Int32: [String]] = [:]
+        for service in services {
+            for provider in service["providers"]?.items ?? [] {
+                guard let process = processes[provider.number("session")] else { continue }
+                offers[process, default: []].append(service.text("service") + "@" + service.text("version"))
+            }
+        }
+        return offers
+    }
 
     /// Reads the mesh file again.
     func reload() {

@@ -8,10 +8,19 @@ import Synchronization
 
 /// Counts calls and their latencies.
 final class Recorder: Sendable {
+    /// What came back for one call.
+    struct Answer: Sendable {
+        var byteCount = 0
+        var chunkCount = 0
+        var first: Duration?
+    }
+
     struct Shard {
         var histogram: Histogram<UInt32>
         var calls = 0
         var bytes = 0
+        var chunks = 0
+        var first: Histogram<UInt32>
         var failures: [String: Int] = [:]
         var firstFailure: MeshError?
 
@@ -21,10 +30,13 @@ final class Recorder: Sendable {
                 highestTrackableValue: 3_600_000_000,
                 numberOfSignificantValueDigits: .three
             )
+            first = histogram
         }
 
         mutating func add(_ other: Shard) {
             histogram.add(other.histogram)
+            first.add(other.first)
+            chunks += other.chunks
             calls += other.calls
             bytes += other.bytes
             failures.merge(other.failures, uniquingKeysWith: +)
@@ -43,13 +55,15 @@ final class Recorder: Sendable {
     func start() { isOn.store(true, ordering: .relaxed) }
 
     /// Records a call.
-    func record(_ worker: Int, _ latency: Duration, _ result: Result<Int, MeshError>) {
+    func record(_ worker: Int, _ latency: Duration, _ result: Result<Answer, MeshError>) {
         guard isOn.load(ordering: .relaxed) else { return }
         boxes[worker & 7].shard.withLock { shard in
             shard.calls += 1
             switch result {
-            case .success(let bytes):
-                shard.bytes += bytes
+            case .success(let answer):
+                shard.bytes += answer.byteCount
+                shard.chunks += answer.chunkCount
+                if let first = answer.first { _ = shard.first.record(UInt64(max(0, Units.microseconds(first)))) }
                 _ = shard.histogram.record(UInt64(max(0, Units.microseconds(latency))))
             case .failure(let error):
                 shard.failures["\(error.status)", default: 0] += 1

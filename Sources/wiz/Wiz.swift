@@ -29,7 +29,7 @@ struct Wiz: AsyncParsableCommand {
             ),
             CommandGroup(
                 name: "Steer it",
-                subcommands: [Cancel.self, Drain.self, Kick.self, Reload.self, Explain.self]
+                subcommands: [Cancel.self, Drain.self, Kick.self, Reload.self, Explain.self, Ticket.self]
             ),
             CommandGroup(
                 name: "Write plugins",

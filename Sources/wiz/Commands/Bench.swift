@@ -19,8 +19,10 @@ struct Bench: AsyncParsableCommand {
     )
 
     @OptionGroup var target: CallArguments
-    @Argument(help: "The payload: JSON, or - for standard input. Default: a payload of --size.")
+    @Option(help: "The payload: JSON, or - for standard input. Default: a payload of --size.")
     var payload: String?
+    @Flag(help: "Read a stream of replies to its end with each call.")
+    var stream = false
     @Option(help: ArgumentHelp("Calls in flight at a time; with --rate the most there may be.", valueName: "n"))
     var window: Int?
     @Option(help: ArgumentHelp("Calls a second.", valueName: "n"))
@@ -45,7 +47,7 @@ struct Bench: AsyncParsableCommand {
         let recorder = Recorder()
         let elapsed = try await broker.withMesh { [self] mesh in
             do {
-                _ = try await mesh.call(target, payload: payload, options: self.target.options)
+                _ = try await Self.call(mesh, target, payload, self.target.options, isStream: stream, since: .now)
             } catch let error as MeshError {
                 let hint =
                     await error.status == .notFound || error.status == .unimplemented
@@ -98,10 +100,11 @@ struct Bench: AsyncParsableCommand {
         }
         defer { clock.cancel() }
         let options = self.target.options
+        let isStream = stream
         let call: @Sendable (Int, ContinuousClock.Instant) async throws -> Void = { worker, due in
             do {
-                let reply = try await mesh.call(target, payload: payload, options: options)
-                recorder.record(worker, due.duration(to: .now), .success(reply.payload.bytes.count))
+                let answer = try await Self.call(mesh, target, payload, options, isStream: isStream, since: due)
+                recorder.record(worker, due.duration(to: .now), .success(answer))
             } catch let error as MeshError {
                 recorder.record(worker, due.duration(to: .now), .failure(error))
             }
@@ -112,6 +115,29 @@ struct Bench: AsyncParsableCommand {
             try await closedLoop(until: end, call)
         }
         return begin.duration(to: .now)
+    }
+
+    private static func call(
+        _ mesh: MeshConnection,
+        _ target: CallTarget,
+        _ payload: Payload,
+        _ options: CallOptions,
+        isStream: Bool,
+        since due: ContinuousClock.Instant
+    ) async throws -> Recorder.Answer {
+        guard isStream else {
+            let reply = try await mesh.call(target, payload: payload, options: options)
+            return Recorder.Answer(byteCount: reply.payload.bytes.count)
+        }
+        var answer = Recorder.Answer()
+        let stream = try await mesh.openStream(target, payload: payload, options: options)
+        for try await chunk in stream {
+            if answer.first == nil { answer.first = due.duration(to: .now) }
+            answer.chunkCount += 1
+            answer.byteCount += chunk.bytes.count
+        }
+        answer.byteCount += try await stream.reply().payload.bytes.count
+        return answer
     }
 
     private func closedLoop(
@@ -171,16 +197,23 @@ struct Bench: AsyncParsableCommand {
             "window": .integer(Int64(window ?? (rate == nil ? 1 : 10_000))), "rate": rate.map { .number($0) } ?? .null,
             "seconds": .number(seconds), "calls": .integer(Int64(total.calls)),
             "callsPerSecond": .number(Double(succeeded) / seconds),
+            "chunksPerSecond": .number(Double(total.chunks) / seconds),
+            "firstChunkMicroseconds": latencies(total.first),
             "bytesPerSecond": .number(Double(total.bytes) / seconds),
             "failures": .mapping(
                 total.failures.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: .integer(Int64($0.value))) }
             ),
-            "latencyMicroseconds": .mapping(
-                Self.percentiles.map { name, value in
-                    .init(key: name, value: .integer(Int64(clamping: total.histogram.valueAtPercentile(value))))
-                } + [.init(key: "mean", value: .number(succeeded == 0 ? 0 : total.histogram.mean))]
-            ),
+            "latencyMicroseconds": latencies(total.histogram),
         ])
+    }
+
+    private func latencies(_ histogram: Histogram<UInt32>) -> JSON {
+        guard histogram.totalCount > 0 else { return .null }
+        return .mapping(
+            Self.percentiles.map { name, value in
+                .init(key: name, value: .integer(Int64(clamping: histogram.valueAtPercentile(value))))
+            } + [.init(key: "mean", value: .number(histogram.mean))]
+        )
     }
 
     private func text(_ total: Recorder.Shard, _ elapsed: Duration, _ style: Style) -> String {
@@ -193,6 +226,11 @@ struct Bench: AsyncParsableCommand {
         text += ", \(Units.fixed(seconds, 2)) s\n"
         text += "  \(style.green(Units.grouped(Int(Double(succeeded) / seconds)))) calls a second"
         text += style.dim("  (\(Units.grouped(succeeded)) calls)") + "\n"
+        if total.chunks > 0 {
+            text += "  \(Units.grouped(Int(Double(total.chunks) / seconds))) chunks a second, the first after "
+            text += Units.text(microseconds: Int64(clamping: total.first.valueAtPercentile(50))) + " (p50), "
+            text += Units.text(microseconds: Int64(clamping: total.first.valueAtPercentile(99))) + " (p99)\n"
+        }
         for (status, count) in total.failures.sorted(by: { $0.key < $1.key }) {
             text += "  " + style.red("\(Units.grouped(count)) failed with \(status)") + "\n"
         }

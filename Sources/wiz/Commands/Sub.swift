@@ -23,6 +23,7 @@ struct EventArguments: ParsableArguments {
     /// Follows a pattern until its end.
     ///
     /// - Parameters:
+    ///   - pattern: The pattern.
     ///   - mesh: The connection.
     ///   - ready: Called once the broker has begun to deliver.
     ///   - show: Gets each event, and how many were missed before it.

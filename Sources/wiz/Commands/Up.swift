@@ -128,7 +128,7 @@ struct Up: AsyncParsableCommand {
 
     private func tellReady(_ run: MeshRun, _ printer: LogPrinter) async throws {
         let statuses = await run.statuses()
-        let services = await run.services()
+        let offers = await run.offers()
         let endpoint = run.broker.endpoints.first ?? ""
         let document = JSON.object([
             "ready": .boolean(true), "mesh": .string(run.file.mesh),
@@ -146,22 +146,19 @@ struct Up: AsyncParsableCommand {
         if output.json {
             printer.write(document.json + "\n")
         } else {
-            printer.write(table(statuses, services) + readyText(run, statuses, services, endpoint))
+            printer.write(table(statuses, offers) + readyText(run, statuses, endpoint))
         }
         if let readyFile { try write(document.json + "\n", to: readyFile) }
     }
 
-    private func table(_ statuses: [PluginHost.Status], _ services: [JSON]) -> String {
+    private func table(_ statuses: [PluginHost.Status], _ offers: [Int32: [String]]) -> String {
         var table = Table([
             .text("PLUGIN") { $0.bold($1) }, .text("STATE") { $0.state($1) }, .number("PID"), .text("SERVICES"),
         ])
         for status in statuses {
-            let offered = services.filter { service in
-                service["providers"]?.items.contains { $0.text("name") == status.instance.plugin } ?? false
-            }
             table.add([
                 "\(status.instance)", status.state.rawValue, status.process.map { "\($0)" } ?? "-",
-                offered.map { $0.text("service") + "@" + $0.text("version") }.joined(separator: " "),
+                status.process.flatMap { offers[$0] }?.joined(separator: " ") ?? "",
             ])
         }
         guard !table.rows.isEmpty else { return "" }
@@ -171,7 +168,6 @@ struct Up: AsyncParsableCommand {
     private func readyText(
         _ run: MeshRun,
         _ statuses: [PluginHost.Status],
-        _ services: [JSON],
         _ endpoint: String
     ) -> String {
         let style = Terminal.output.style
