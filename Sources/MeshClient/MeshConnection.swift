@@ -219,6 +219,7 @@ public final class MeshConnection: Sendable {
                 subject: topic
             )
         }
+        try checkSize(of: payload, subject: topic)
         let id = options.acknowledge ? core.makeID() : core.makePublishID()
         let header = PublishHeader(flags: options.flags, contentType: payload.contentType, id: id, topic: topic)
         let frame = Frame(header, body: payload.bytes)
@@ -240,6 +241,17 @@ public final class MeshConnection: Sendable {
         }
     }
 
+    /// Refuses what the broker would not carry.
+    private func checkSize(of payload: Payload, subject: String) throws(MeshError) {
+        guard let limit = core.info?.maximumPayloadByteCount, limit > 0, payload.bytes.count > limit else { return }
+        throw MeshError(
+            .invalidArgument,
+            "the payload has \(payload.bytes.count) bytes, the broker carries at most \(limit)",
+            hint: "Send less at a time, or raise broker.limits.payload in the mesh file.",
+            subject: subject
+        )
+    }
+
     /// Provides a service; returns once the broker has registered it.
     ///
     /// - Parameters:
@@ -257,6 +269,7 @@ public final class MeshConnection: Sendable {
         } catch {
             throw MeshError(.invalidArgument, "\(error)", subject: service.title)
         }
+        try checkSize(of: service.schema ?? .empty, subject: service.title)
         let state = RegistrationState(id: id, description: service, handler: handler)
         do {
             try await core.ask(orCancel: { .withdraw(id, nil) }) { .provide(state, $0) } as Void

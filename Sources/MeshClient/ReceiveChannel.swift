@@ -29,17 +29,6 @@ final class ReceiveChannel<Element: Sendable>: Sendable {
         self.grant = grant
     }
 
-    /// The elements that wait to be read.
-    var count: Int { state.withLock { $0.buffer.count } }
-
-    /// The elements that wait to be read and their bytes.
-    var backlog: (messages: Int, bytes: Int) {
-        state.withLock { state in (state.buffer.count, state.buffer.reduce(0) { $0 + $1.byteCount }) }
-    }
-
-    /// Whether the sender has ended the stream.
-    var isEnded: Bool { state.withLock { $0.ending != nil } }
-
     /// Adds an element; called by the connection thread.
     func push(_ element: Element, byteCount: Int) {
         let (waiter, credit) = state.withLock { state -> (Waiter?, Credit?) in
@@ -64,9 +53,6 @@ final class ReceiveChannel<Element: Sendable>: Sendable {
         }
         for waiter in waiters { waiter.continuation.resume(returning: error.map { .failure($0) } ?? .success(nil)) }
     }
-
-    /// Throws away what is buffered.
-    func discard() { state.withLock { $0.buffer.removeAll() } }
 
     /// Begins a new window, for a new session; returns the credit that the reader has room for.
     func renew(_ window: Credit) -> Credit {

@@ -19,9 +19,6 @@ final class SendChannel: Sendable {
 
     init(_ credit: Credit) { state = Mutex(State(window: SendWindow(credit))) }
 
-    /// Whether nothing more can be sent.
-    var isEnded: Bool { state.withLock { $0.ending != nil } }
-
     /// Adds what the receiver granted and lets waiting chunks pass, in their order.
     func grant(_ credit: Credit) {
         let passed = state.withLock { state -> [Waiter] in
