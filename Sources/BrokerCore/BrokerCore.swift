@@ -58,29 +58,61 @@ public struct Failure: Sendable, Hashable {
 
 /// The broker without its sockets.
 ///
-/// One owner, one thread.
+/// One owner, one thread. Its doors are spread over the files by subject: sessions, registry, calls, events,
+/// administration, clocks.
 public struct BrokerCore: ~Copyable {
     /// The limits in force.
-    public private(set) var limits: Limits
+    public internal(set) var limits: Limits
     /// What has happened so far.
     public internal(set) var counters = Counters()
     /// The registry's revision: grows with each change.
     public internal(set) var registryRevision: UInt64 = 0
 
+    let identity: BrokerIdentity
+    let entropy: @Sendable () -> UInt64
+    var sessions: SessionTable
+    var principals = PrincipalTable()
+    /// (session slot, request id) → what it is, packed as ``LiveRequest``.
+    var requests: NumberTable
+    var calls = CallTable()
+    var registry = Registry()
+    var registryLog: [RegistryLogEntry] = []
+    var routes: RouteCache
+    var policy: PolicyEngine
+    var tickets = TicketOffice()
+    var topics: TopicTable
+    var kept = RetainedValues()
+    var metrics = MethodMetrics()
+    var wheel: TimingWheel<TimerPayload>
+    var notices = NoticeLimiter()
+    /// Calls that wait in any pool.
+    var queuedCount = 0
+    /// The time of day at a point of monotonic time.
+    var wallClock: (nanosecondsSince1970: UInt64, at: MeshInstant) = (0, MeshInstant(nanoseconds: 0))
+    /// Reused: the subscriptions that an event goes to.
+    var matchingSlots: [Int32] = []
+    /// Reused: bodies to be released.
+    var releasedBodies: [BodyHandle] = []
+    /// Bodies of calls and registrations of which the core keeps a reference.
+    var ownBodyCount = 0
+    /// Bodies of which the core keeps a reference.
+    public var heldBodyCount: Int { ownBodyCount + kept.bodyCount }
+    /// True after ``shutDown(reason:now:into:)``: nobody is taken in.
+    var isShutDown = false
+
     /// Makes a broker without sessions.
     public init(limits: Limits, policy: Policy, identity: BrokerIdentity, entropy: @escaping @Sendable () -> UInt64) {
         self.limits = limits
+        self.identity = identity
+        self.entropy = entropy
+        self.policy = PolicyEngine(policy, generation: 1)
+        sessions = SessionTable(seed: entropy(), salt: entropy())
+        requests = NumberTable(capacity: 1024, seed: entropy(), salt: entropy())
+        routes = RouteCache(maximumCount: limits.routeCacheCount, seed: entropy())
+        topics = TopicTable(seed: entropy())
+        wheel = TimingWheel()
     }
 
-    /// True when the connection is known.
-    public func knows(_ peer: PeerHandle) -> Bool { false }
-    /// A connection came: called before its first frame.
-    public mutating func connected(
-        _ peer: PeerHandle,
-        credentials: Credentials,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) {}
     /// A frame came.
     ///
     /// The core owns the body's reference from here.
@@ -91,119 +123,143 @@ public struct BrokerCore: ~Copyable {
         bodyByteCount: Int,
         now: MeshInstant,
         into outbox: inout Outbox
-    ) {}
-    /// A message came that breaks the framing; it has been dropped.
-    public mutating func violated(
-        by peer: PeerHandle,
-        _ violation: TransportViolation,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) {}
-    /// The connection is gone.
-    public mutating func disconnected(_ peer: PeerHandle, now: MeshInstant, into outbox: inout Outbox) {}
-    /// The peer does not read what is sent to it, and what the shell keeps for it is full.
-    public mutating func overflowed(_ peer: PeerHandle, now: MeshInstant, into outbox: inout Outbox) {}
-    /// A local process ended: its sessions are gone.
-    public mutating func processEnded(
-        _ process: Int32,
-        cause: String,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) {}
-    /// When ``timePassed(now:into:)`` wants to be called next.
-    public var nextDeadline: MeshInstant? { nil }
-    /// Time has passed: runs what is due.
-    public mutating func timePassed(now: MeshInstant, into outbox: inout Outbox) {}
-    /// Ends every session with BYE, and every call with FAIL `UNAVAILABLE`.
-    public mutating func shutDown(reason: String, now: MeshInstant, into outbox: inout Outbox) {}
-    /// Sets a new policy; what it no longer allows ends.
-    public mutating func setPolicy(_ policy: Policy, now: MeshInstant, into outbox: inout Outbox) {}
-    /// Sets new limits; what is over them stays and takes no more.
-    public mutating func setLimits(_ limits: Limits) { self.limits = limits }
-    /// Sets how services' work is spread, by the service's name.
-    public mutating func setBalance(_ balances: [String: Balance]) {}
-    /// Tells the time of day, for the timestamps of events.
-    public mutating func setWallClock(nanosecondsSince1970: UInt64, at now: MeshInstant) {}
-    /// Answers a call to the service `mesh`.
+    ) {
+        counters.framesIn &+= 1
+        guard let session = sessions[peer] else {
+            counters.lateFrames &+= 1
+            return outbox.release(body)
+        }
+        guard sessions.slots[session.at].state == .active else {
+            outbox.release(body)
+            return strangerSpoke(session, header: header, now: now, into: &outbox)
+        }
+        sessions.slots[session.at].lastHeard = now
+        if sessions.slots[session.at].isSilent { heardAgain(session, now: now, into: &outbox) }
+        guard bodyByteCount <= limits.payloadByteCount else {
+            outbox.release(body)
+            return payloadTooLarge(session, header: header, byteCount: bodyByteCount, now: now, into: &outbox)
+        }
+        let payload = Payload(body: body, byteCount: bodyByteCount)
+        do {
+            try take(header, payload, from: session, now: now, into: &outbox)
+        } catch {
+            outbox.release(body)
+            undecodable(session, header: header, error, now: now, into: &outbox)
+        }
+    }
+
+    /// Reads a session's frame.
     ///
-    /// The core owns the body's reference from here.
-    public mutating func answer(
-        _ lease: LeaseID,
-        body: BodyHandle,
-        byteCount: Int,
-        contentType: ContentType,
+    /// What throws has not touched the payload.
+    @inline(__always)
+    private mutating func take(
+        _ header: UnsafeRawBufferPointer,
+        _ payload: Payload,
+        from session: SessionIndex,
         now: MeshInstant,
         into outbox: inout Outbox
-    ) {}
-    /// Fails a call to the service `mesh`.
-    public mutating func refuse(
-        _ lease: LeaseID,
-        with failure: Failure,
+    ) throws(DecodeError) {
+        guard header.count >= HeaderPrefix.byteCount, let verb = Verb(rawValue: header[1]) else {
+            _ = try HeaderPrefix.decode(header)
+            return
+        }
+        switch verb {
+        case .call: try callReceived(header, payload, from: session, now: now, into: &outbox)
+        case .end: try endReceived(header, payload, from: session, now: now, into: &outbox)
+        case .chunk: try chunkReceived(header, payload, from: session, now: now, into: &outbox)
+        case .credit: try creditReceived(header, payload, from: session, now: now, into: &outbox)
+        case .publish: try publishReceived(header, payload, from: session, now: now, into: &outbox)
+        case .fail: try failReceived(header, payload, from: session, now: now, into: &outbox)
+        case .provide: try provideReceived(header, payload, from: session, now: now, into: &outbox)
+        case .accept, .refuse, .cancel, .ping, .pong, .bye, .withdraw, .capacity, .drain, .subscribe, .unsubscribe:
+            try takeWithoutPayload(verb, header, from: session, now: now, into: &outbox)
+            outbox.release(payload.body)
+        case .hello:
+            outbox.release(payload.body)
+            helloAgain(session, now: now, into: &outbox)
+        case .welcome, .reject, .subscribed, .event:
+            outbox.release(payload.body)
+            unexpected(verb, session, header: header, now: now, into: &outbox)
+        }
+    }
+
+    private mutating func takeWithoutPayload(
+        _ verb: Verb,
+        _ header: UnsafeRawBufferPointer,
+        from session: SessionIndex,
         now: MeshInstant,
         into outbox: inout Outbox
-    ) {}
-    /// Sends a chunk of a call to the service `mesh`; false when there is no credit, and then the body is not taken.
-    public mutating func stream(
-        _ lease: LeaseID,
-        body: BodyHandle,
-        byteCount: Int,
-        contentType: ContentType,
-        now: MeshInstant,
+    ) throws(DecodeError) {
+        switch verb {
+        case .accept: acceptReceived(try Accept.decode(header), from: session, now: now, into: &outbox)
+        case .refuse: refuseReceived(try Refuse.decode(header), from: session, now: now, into: &outbox)
+        case .cancel: cancelReceived(try Cancel.decode(header), from: session, now: now, into: &outbox)
+        case .ping: pingReceived(try Ping.decode(header), from: session, into: &outbox)
+        case .pong: _ = try Pong.decode(header)
+        case .bye: byeReceived(try Bye.decode(header), from: session, now: now, into: &outbox)
+        case .withdraw: withdrawReceived(try Withdraw.decode(header), from: session, now: now, into: &outbox)
+        case .capacity: capacityReceived(try Capacity.decode(header), from: session, now: now, into: &outbox)
+        case .drain: drainReceived(try Drain.decode(header), from: session, now: now, into: &outbox)
+        case .subscribe: subscribeReceived(try Subscribe.decode(header), from: session, now: now, into: &outbox)
+        case .unsubscribe: unsubscribeReceived(try Unsubscribe.decode(header), from: session, now: now, into: &outbox)
+        case .hello, .welcome, .reject, .provide, .call, .chunk, .end, .fail, .credit, .subscribed, .publish, .event:
+            preconditionFailure("takeWithoutPayload(_:) for \(verb.name), which is read elsewhere")
+        }
+    }
+}
+
+/// A frame's payload: one reference and its length.
+struct Payload {
+    var body: BodyHandle
+    var byteCount: Int
+}
+
+extension BrokerCore {
+    /// Sends a frame to a session; nothing when it is being taken apart, and then the payload is released.
+    @inline(__always)
+    mutating func send(
+        to session: SessionIndex,
+        body: BodyHandle = .none,
+        use: Outbox.BodyUse = .move,
+        into outbox: inout Outbox,
+        header write: (inout [UInt8]) -> Void
+    ) {
+        guard sessions.slots[session.at].state != .ending else {
+            if use == .move { outbox.release(body) }
+            return
+        }
+        counters.framesOut &+= 1
+        outbox.send(to: sessions.slots[session.at].peer, body: body, use: use, header: write)
+    }
+
+    /// Answers a request with FAIL.
+    mutating func fail(
+        _ session: SessionIndex,
+        _ id: WireID,
+        _ failure: Failure,
+        clock: Clock = .none,
+        phase: CallPhase = .none,
+        origin: String = "",
         into outbox: inout Outbox
-    ) -> Bool { false }
-    /// True while the call has not ended.
-    public func isLive(_ lease: LeaseID) -> Bool { false }
-    /// Publishes an event of the broker's own.
-    ///
-    /// The core owns the body's reference from here.
-    public mutating func publish(
-        topic: String,
-        body: BodyHandle,
-        byteCount: Int,
-        contentType: ContentType,
-        retain: Bool = false,
-        history: Bool = false,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) {}
-    /// Sessions in the order of their numbers.
-    public func sessions(after: SessionID?, limit: Int, now: MeshInstant) -> [SessionSnapshot] { [] }
-    /// Services in the order of their names, then versions; `after` is a snapshot's cursor.
-    public func services(after: String?, limit: Int) -> [ServiceSnapshot] { [] }
-    /// Calls in the order of their slots.
-    public func calls(after: LeaseID?, limit: Int, now: MeshInstant) -> [CallSnapshot] { [] }
-    /// Subscriptions in the order of sessions, then ids.
-    public func subscriptions(after: SubscriptionCursor?, limit: Int) -> [SubscriptionSnapshot] { [] }
-    /// What has changed in the registry since a revision.
-    public func registryChanges(since revision: UInt64) -> RegistryChanges { .resync }
-    /// The payload of the PROVIDE of a service's newest provider; the core keeps the reference.
-    public func description(of service: String, version: String?) -> BodyHandle? { nil }
-    /// Cancels a call on an operator's word; false when there is none.
-    public mutating func cancelCall(
-        _ lease: LeaseID,
-        by operatorName: String,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) -> Bool { false }
-    /// Asks a session to finish and leave; after the grace (zero: never) it is ended.
-    ///
-    /// False when there is none.
-    public mutating func drainSession(
-        _ id: SessionID,
-        graceMilliseconds: UInt32,
-        reason: String,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) -> Bool { false }
-    /// Ends a session at once; false when there is none.
-    public mutating func kickSession(
-        _ id: SessionID,
-        reason: String,
-        now: MeshInstant,
-        into outbox: inout Outbox
-    ) -> Bool { false }
-    /// What is broken in the core's own books; empty when all is well.
-    public func checkInvariants() -> [String] { [] }
-    /// Bodies of which the core keeps a reference.
-    public var heldBodyCount: Int { 0 }
+    ) {
+        if failure.status == .resourceExhausted { counters.exhausted &+= 1 }
+        let fail = Fail(
+            flags: failure.flags,
+            status: failure.status,
+            id: id,
+            retryAfterMilliseconds: failure.retryAfterMilliseconds,
+            clock: clock,
+            phase: phase,
+            origin: origin,
+            message: failure.message,
+            hint: failure.hint
+        )
+        send(to: session, into: &outbox) { fail.encode(to: &$0) }
+    }
+
+    /// Answers a request with END.
+    mutating func end(_ session: SessionIndex, _ id: RequestID, into outbox: inout Outbox) {
+        let end = End(id: id.wire)
+        send(to: session, into: &outbox) { end.encode(to: &$0) }
+    }
 }

@@ -1,0 +1,122 @@
+// Time: the nearest of each call's clocks is one timer, set anew only when it comes nearer; a clock that has moved away
+// is found so when the timer fires.
+
+import MeshProtocol
+
+extension BrokerCore {
+    /// When ``timePassed(now:into:)`` wants to be called next.
+    public var nextDeadline: MeshInstant? { wheel.nextDeadline }
+
+    /// Time has passed: runs what is due.
+    public mutating func timePassed(now: MeshInstant, into outbox: inout Outbox) {
+        while let payload = wheel.next(due: now) {
+            let index = Int(payload.index)
+            switch payload.kind {
+            case .call:
+                guard calls.slots[index].generation == payload.generation else { continue }
+                callTimerFired(CallIndex(index), now: now, into: &outbox)
+            case .session:
+                guard sessions.slots[index].generation == payload.generation else { continue }
+                sessionTimerFired(SessionIndex(index), now: now, into: &outbox)
+            case .drain:
+                guard sessions.slots[index].generation == payload.generation else { continue }
+                drainTimerFired(SessionIndex(index), now: now, into: &outbox)
+            }
+        }
+    }
+
+    /// When a call wants its timer: its nearest clock.
+    @inline(__always)
+    private func due(_ slot: borrowing CallSlot) -> MeshInstant {
+        var due = slot.deadline
+        switch slot.phase {
+        case .free: return CallSlot.never
+        case .queued: due = min(due, slot.queueDeadline)
+        case .dispatched, .accepted, .cancelling:
+            if !slot.isOverdue { due = min(due, slot.graceEnds) }
+        }
+        if slot.phase != .cancelling, let chunk = chunkDue(slot) { due = min(due, chunk) }
+        return due
+    }
+
+    /// When the next chunk is due; nil while that clock rests.
+    @inline(__always)
+    private func chunkDue(_ slot: borrowing CallSlot) -> MeshInstant? {
+        guard slot.flags.contains(.replyStream), slot.phase != .queued, slot.replyCredit.isOpen else { return nil }
+        let milliseconds = slot.replySequence == 0 ? slot.firstChunkMilliseconds : slot.idleMilliseconds
+        guard milliseconds != CallClocks.none else { return nil }
+        return slot.chunkClockStart.advanced(milliseconds: UInt64(milliseconds))
+    }
+
+    /// Sets a call's timer when a clock runs out before it would fire.
+    @inline(__always)
+    mutating func armCall(_ call: CallIndex) {
+        let due = due(calls.slots[call.at])
+        guard due < calls.slots[call.at].timerDue else { return }
+        if calls.slots[call.at].timer != .none { wheel.cancel(calls.slots[call.at].timer) }
+        let payload = TimerPayload(kind: .call, index: call.raw, generation: calls.slots[call.at].generation)
+        calls.slots[call.at].timerDue = due
+        calls.slots[call.at].timer = wheel.schedule(payload, at: due)
+    }
+
+    private mutating func callTimerFired(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
+        calls.slots[call.at].timer = .none
+        calls.slots[call.at].timerDue = CallSlot.never
+        let slot = calls.slots[call.at]
+        if slot.deadline <= now { return deadlineMissed(call, .total, now: now, into: &outbox) }
+        switch slot.phase {
+        case .free: preconditionFailure("a timer for a free call")
+        case .queued:
+            if slot.queueDeadline <= now { return deadlineMissed(call, .queue, now: now, into: &outbox) }
+        case .dispatched, .accepted:
+            if let due = chunkDue(slot), due <= now {
+                let clock = slot.replySequence == 0 ? Clock.firstChunk : Clock.idle
+                return deadlineMissed(call, clock, now: now, into: &outbox)
+            }
+            if slot.graceEnds <= now, !slot.isOverdue { becameOverdue(call, now: now, into: &outbox) }
+        case .cancelling:
+            if slot.graceEnds <= now, !slot.isOverdue { becameOverdue(call, now: now, into: &outbox) }
+        }
+        armCall(call)
+    }
+
+    /// A clock ran out.
+    mutating func deadlineMissed(_ call: CallIndex, _ clock: Clock, now: MeshInstant, into outbox: inout Outbox) {
+        counters.deadlines &+= 1
+        let slot = calls.slots[call.at]
+        let name = callTitle(call)
+        let age = now.nanoseconds(since: slot.createdAt) / 1_000_000
+        let place: String
+        switch slot.phase {
+        case .queued: place = "while it waited for a free worker"
+        case .dispatched: place = "after \(sessionTitle(slot.worker)) got it and before it accepted"
+        case .accepted where slot.isAdministrative: place = "in the broker"
+        case .accepted:
+            place = "at \(sessionTitle(slot.worker))" + (slot.hasStreamed ? ", after \(slot.replySequence) chunks" : "")
+        case .free, .cancelling: preconditionFailure("deadlineMissed(_:) in phase \(slot.phase)")
+        }
+        let message = "the \(clock) clock of the call to \(name) ran out after \(age) ms, \(place)"
+        let failure = Failure(
+            .deadlineExceeded,
+            message: message,
+            hint: clock == .total ? "allow more time, or look at `wiz calls` and `wiz metrics`" : "",
+            flags: slot.phase == .queued ? .retryable : .outcomeUnknown
+        )
+        let fields = [
+            Attribute(name: "service", value: name), Attribute(name: "clock", value: "\(clock)"),
+            Attribute(name: "phase", value: "\(phase(of: call))"),
+            Attribute(name: "caller", value: sessions.slots[slot.caller.at].name),
+        ]
+        notice(.warning, "mesh.call.deadline", message, fields, now: now, into: &outbox)
+        let fate = WorkerFate.cancel(.deadlineExceeded, "the \(clock) clock ran out")
+        failCall(call, failure, clock: clock, worker: fate, now: now, into: &outbox)
+    }
+
+    /// `service.method`, as the caller named it.
+    func callTitle(_ call: CallIndex) -> String {
+        calls.slots[call.at].header.withUnsafeBytes { header in
+            guard let view = try? CallView.decode(header) else { return "?" }
+            return view.service.string(in: header) + "." + view.method.string(in: header)
+        }
+    }
+}

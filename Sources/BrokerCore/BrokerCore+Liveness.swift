@@ -1,0 +1,227 @@
+// Alive, suspect, gone: silence and heartbeats, workers slow to accept or acknowledge, and offences.
+
+import MeshProtocol
+
+extension BrokerCore {
+    /// Silence after which a session is suspect: two and a half heartbeats.
+    var silenceMilliseconds: UInt64 { UInt64(limits.heartbeatMilliseconds) * 5 / 2 }
+    /// Silence after which it is gone: four heartbeats.
+    var lossMilliseconds: UInt64 { UInt64(limits.heartbeatMilliseconds) * 4 }
+
+    mutating func armSession(_ session: SessionIndex, at due: MeshInstant) {
+        let payload = TimerPayload(
+            kind: .session,
+            index: session.raw,
+            generation: sessions.slots[session.at].generation
+        )
+        sessions.slots[session.at].timer = wheel.schedule(payload, at: due)
+    }
+
+    /// A connection's timer ran out: HELLO did not come, or nothing was heard for a while.
+    mutating func sessionTimerFired(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let slot = sessions.slots[session.at]
+        switch slot.state {
+        case .free, .ending: return
+        case .awaitingHello:
+            let message = "no HELLO within \(limits.helloMilliseconds) ms"
+            turnAway(session, Failure(.deadlineExceeded, message: message), now: now, into: &outbox)
+        case .active:
+            let lost = slot.lastHeard.advanced(milliseconds: lossMilliseconds)
+            let silent = slot.lastHeard.advanced(milliseconds: silenceMilliseconds)
+            if lost <= now {
+                let reason = "nothing was heard from it for \(lossMilliseconds) ms"
+                return endSession(
+                    session,
+                    .silent,
+                    reason,
+                    farewell: .none,
+                    isClosing: true,
+                    now: now,
+                    into: &outbox
+                )
+            }
+            guard silent <= now else { return armSession(session, at: silent) }
+            armSession(session, at: lost)
+            if !slot.isSilent { fellSilent(session, now: now, into: &outbox) }
+        }
+    }
+
+    private mutating func fellSilent(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        sessions.slots[session.at].isSilent = true
+        let ping = Ping(nonce: entropy())
+        send(to: session, into: &outbox) { ping.encode(to: &$0) }
+        outbox.probe(sessions.slots[session.at].peer)
+        let reason = "nothing was heard from it for \(silenceMilliseconds) ms"
+        becameSuspect(session, reason, now: now, into: &outbox)
+    }
+
+    /// A silent session spoke.
+    mutating func heardAgain(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        sessions.slots[session.at].isSilent = false
+        if !sessions.slots[session.at].isSuspect { becameAlive(session, now: now, into: &outbox) }
+    }
+
+    /// A worker did not accept, or acknowledge, in time.
+    mutating func becameOverdue(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let session = calls.slots[call.at].worker
+        precondition(!calls.slots[call.at].isOverdue, "becameOverdue(_:) for a call that is")
+        calls.slots[call.at].isOverdue = true
+        let wasSuspect = sessions.slots[session.at].isSuspect
+        sessions.slots[session.at].overdueCount += 1
+        guard !wasSuspect else { return }
+        let reason =
+            calls.slots[call.at].phase == .cancelling
+            ? "it did not acknowledge a CANCEL within \(limits.cancelGraceMilliseconds) ms"
+            : "it neither accepted nor answered a call within \(limits.acceptMilliseconds) ms"
+        becameSuspect(session, reason, now: now, into: &outbox)
+    }
+
+    /// A worker accepted, answered or lost a call that it was slow with.
+    mutating func noLongerOverdue(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
+        guard calls.slots[call.at].isOverdue else { return }
+        calls.slots[call.at].isOverdue = false
+        let session = calls.slots[call.at].worker
+        sessions.slots[session.at].overdueCount -= 1
+        if !sessions.slots[session.at].isSuspect, sessions.slots[session.at].state == .active {
+            becameAlive(session, now: now, into: &outbox)
+        }
+    }
+
+    private mutating func becameSuspect(
+        _ session: SessionIndex,
+        _ reason: String,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let sentence = "\(sessionTitle(session)) is suspect and gets no new work: \(reason)"
+        notice(.warning, "mesh.session.suspect", sentence, sessionFields(session), now: now, into: &outbox)
+        standingChanged(session, now: now, into: &outbox)
+    }
+
+    private mutating func becameAlive(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let sentence = "\(sessionTitle(session)) is alive again"
+        notice(.info, "mesh.session.alive", sentence, sessionFields(session), now: now, into: &outbox)
+        standingChanged(session, now: now, into: &outbox)
+    }
+
+    /// Applies a session's standing to its registrations.
+    mutating func standingChanged(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let takesWork = sessions.slots[session.at].takesWork
+        for registration in sessions.slots[session.at].registrations {
+            registry.registrations[registration.at].sessionTakesWork = takesWork
+            registry.refresh(registration)
+            logChange(.state, registration)
+        }
+        settleRegistry(now: now, into: &outbox)
+        guard takesWork else { return }
+        for registration in sessions.slots[session.at].registrations {
+            serve(registration, now: now, into: &outbox)
+        }
+    }
+
+    // MARK: Offences
+
+    /// Counts an offence; true when it ended the session.
+    mutating func offended(
+        _ session: SessionIndex,
+        _ offence: Counters.Offence,
+        _ message: String,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) -> Bool {
+        counters.offended(offence)
+        let isTooMany = sessions.slots[session.at].offences.record(
+            now: now,
+            limit: limits.offenceCount,
+            windowMilliseconds: limits.offenceWindowMilliseconds
+        )
+        guard isTooMany else { return false }
+        let sentence =
+            "\(limits.offenceCount) broken rules within \(limits.offenceWindowMilliseconds) ms, the last: \(message)"
+        dismiss(session, Failure(.protocolError, message: sentence), now: now, into: &outbox)
+        return true
+    }
+
+    /// A header could not be read: FAIL when its id is a request's, which ends what the id stands for; else REJECT.
+    mutating func undecodable(
+        _ session: SessionIndex,
+        header: UnsafeRawBufferPointer,
+        _ error: DecodeError,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let failure = Failure(.protocolError, message: error.description)
+        refuseFrame(session, .undecodable, failure, header: header, now: now, into: &outbox)
+    }
+
+    /// A verb came that peers do not send.
+    mutating func unexpected(
+        _ verb: Verb,
+        _ session: SessionIndex,
+        header: UnsafeRawBufferPointer,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let failure = Failure(.protocolError, message: "\(verb.name) is the broker's to send")
+        refuseFrame(session, .unexpectedVerb, failure, header: header, now: now, into: &outbox)
+    }
+
+    /// A payload over the limit came with a header that may be answered.
+    mutating func payloadTooLarge(
+        _ session: SessionIndex,
+        header: UnsafeRawBufferPointer,
+        byteCount: Int,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let failure = Failure(
+            .resourceExhausted,
+            message: "a payload of \(byteCount) bytes: at most \(limits.payloadByteCount) are carried",
+            hint: "send larger data as a stream"
+        )
+        refuseFrame(session, .framing, failure, header: header, now: now, into: &outbox)
+    }
+
+    private mutating func refuseFrame(
+        _ session: SessionIndex,
+        _ offence: Counters.Offence,
+        _ failure: Failure,
+        header: UnsafeRawBufferPointer,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        guard !offended(session, offence, failure.message, now: now, into: &outbox) else { return }
+        guard header.count >= HeaderPrefix.byteCount else {
+            return dismiss(session, failure, now: now, into: &outbox)
+        }
+        let id = WireID(rawValue: UInt64(littleEndian: header.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        if let lease = LeaseID(id), let call = held(lease, by: session) {
+            return brokenCall(call, failure, now: now, into: &outbox)
+        }
+        guard let request = RequestID(id) else { return dismiss(session, failure, now: now, into: &outbox) }
+        failRequest(session, request, failure, now: now, into: &outbox)
+    }
+
+    /// FAIL for a request id, which ends what the id stands for, if anything.
+    mutating func failRequest(
+        _ session: SessionIndex,
+        _ request: RequestID,
+        _ failure: Failure,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        switch requests[UInt64(session.raw), request.rawValue].map(LiveRequest.init(packed:)) {
+        case .call(let call):
+            return failCall(call, failure, worker: .cancel(failure.status, failure.message), now: now, into: &outbox)
+        case .registration(let registration):
+            withdraw(registration, now: now, into: &outbox)
+            settleRegistry(now: now, into: &outbox)
+        case .subscription(let slot): endSubscription(Int32(bitPattern: slot))
+        case .drain:
+            requests.remove(UInt64(session.raw), request.rawValue)
+            sessions.slots[session.at].drainRequest = nil
+        case nil: break
+        }
+        fail(session, request.wire, failure, into: &outbox)
+    }
+}

@@ -1,0 +1,378 @@
+// PROVIDE, WITHDRAW, CAPACITY, DRAIN, and what a change of the registry means for the calls that wait.
+
+import MeshProtocol
+import SemanticVersion
+
+extension BrokerCore {
+    // MARK: PROVIDE
+
+    mutating func provideReceived(
+        _ header: UnsafeRawBufferPointer,
+        _ payload: Payload,
+        from session: SessionIndex,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) throws(DecodeError) {
+        let provide = try Provide.decode(header)
+        var replaced: RegistrationIndex?
+        switch requests[UInt64(session.raw), provide.id.rawValue].map(LiveRequest.init(packed:)) {
+        case .registration(let registration): replaced = registration
+        case .call, .subscription, .drain:
+            outbox.release(payload.body)
+            return duplicate(session, provide.id, now: now, into: &outbox)
+        case nil: break
+        }
+        let version: SemanticVersion
+        switch check(provide, session, replacing: replaced) {
+        case .failure(let failure):
+            outbox.release(payload.body)
+            if failure.status == .permissionDenied {
+                denied(session, failure, target: provide.service, now: now, into: &outbox)
+            }
+            // The registration that was to be replaced stays: nothing was changed.
+            return fail(session, provide.id.wire, failure, into: &outbox)
+        case .success(let checked): version = checked
+        }
+        if let replaced {
+            replace(replaced, provide, payload.body, into: &outbox)
+        } else {
+            register(provide, version, payload.body, session)
+        }
+        end(session, provide.id, into: &outbox)
+        settleRegistry(now: now, into: &outbox)
+        guard
+            case .registration(let registration) = requests[UInt64(session.raw), provide.id.rawValue]
+                .map(LiveRequest.init(packed:))
+        else { return }
+        if replaced == nil { serviceNotice(true, registration, now: now, into: &outbox) }
+        serve(registration, now: now, into: &outbox)
+    }
+
+    private enum Check {
+        case success(SemanticVersion)
+        case failure(Failure)
+    }
+
+    private func check(_ provide: Provide, _ session: SessionIndex, replacing: RegistrationIndex?) -> Check {
+        if let failure = grammarProblem(provide) { return .failure(failure) }
+        guard let version = try? SemanticVersion(provide.version) else {
+            let message = "the version \"\(provide.version)\" is no semantic version, as 1.0.0 is"
+            return .failure(Failure(.invalidArgument, message: message))
+        }
+        let subject = principals.records[sessions.slots[session.at].principal.at].subject
+        guard provide.service != "mesh", !provide.service.hasPrefix("mesh.") else {
+            let message = "the service \"\(provide.service)\" is the broker's own"
+            return .failure(Failure(.permissionDenied, message: message, hint: "choose another name"))
+        }
+        guard policy.decide(subject, .provide, provide.service).isAllowed else {
+            let words = policy.refusal(principal: subject.principal, action: .provide, target: provide.service)
+            return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
+        }
+        if let replacing {
+            let old = registry.registrations[replacing.at]
+            guard old.service == provide.service, old.version == version else {
+                let message = "the id \(provide.id) is the registration of \(old.service)@\(old.version)"
+                return .failure(Failure(.alreadyExists, message: message, hint: "WITHDRAW it first, or use another id"))
+            }
+            return .success(version)
+        }
+        for other in sessions.slots[session.at].registrations {
+            let other = registry.registrations[other.at]
+            guard other.service == provide.service, other.version == version else { continue }
+            let message = "the session provides \(provide.service)@\(version) already, as \(other.request)"
+            return .failure(Failure(.alreadyExists, message: message, hint: "use that id to replace it"))
+        }
+        return quotaProblem(session).map(Check.failure) ?? .success(version)
+    }
+
+    private func grammarProblem(_ provide: Provide) -> Failure? {
+        guard Names.isName(provide.service) else {
+            let message =
+                "the service \"\(provide.service)\": a name is lower-case words of letters and digits joined by - _ ."
+            return Failure(.invalidArgument, message: message)
+        }
+        var seen: Set<String> = []
+        for method in provide.methods {
+            guard Names.isMethod(method.name), seen.insert(method.name).inserted else {
+                let message = "the method \"\(method.name)\" of \(provide.service) is no name, or comes twice"
+                return Failure(.invalidArgument, message: message)
+            }
+        }
+        var tags: Set<String> = []
+        for tag in provide.capabilities {
+            guard Names.isName(tag), tags.insert(tag).inserted else {
+                let message = "the capability \"\(tag)\" of \(provide.service) is no name, or comes twice"
+                return Failure(.invalidArgument, message: message)
+            }
+        }
+        guard provide.capacity <= limits.capacity else {
+            let message = "a capacity of \(provide.capacity): at most \(limits.capacity) may be claimed"
+            return Failure(.invalidArgument, message: message)
+        }
+        return nil
+    }
+
+    private func quotaProblem(_ session: SessionIndex) -> Failure? {
+        if sessions.slots[session.at].registrations.count >= limits.serviceCountPerSession {
+            let message = "the session provides \(limits.serviceCountPerSession) services, and may provide no more"
+            return Failure(.resourceExhausted, message: message, hint: "WITHDRAW one, or spread them over sessions")
+        }
+        if registry.registrationCount >= limits.registrationCount {
+            let message = "the mesh has \(limits.registrationCount) registrations, and may have no more"
+            return Failure(.resourceExhausted, message: message, retryAfterMilliseconds: 1_000)
+        }
+        return nil
+    }
+
+    private mutating func register(
+        _ provide: Provide,
+        _ version: SemanticVersion,
+        _ body: BodyHandle,
+        _ session: SessionIndex
+    ) {
+        var slot = RegistrationSlot()
+        slot.session = session
+        slot.sessionNumber = sessions.slots[session.at].id.rawValue
+        slot.request = provide.id.rawValue
+        slot.service = provide.service
+        slot.version = version
+        slot.sessionTakesWork = sessions.slots[session.at].takesWork
+        describe(&slot, provide, body)
+        let registration = registry.add(slot)
+        sessions.slots[session.at].registrations.append(registration)
+        requests.insert(UInt64(session.raw), provide.id.rawValue, LiveRequest.registration(registration).packed)
+        logChange(.added, registration)
+    }
+
+    private mutating func describe(_ slot: inout RegistrationSlot, _ provide: Provide, _ body: BodyHandle) {
+        slot.methods = provide.methods
+        slot.attributes = provide.attributes
+        slot.capabilities = provide.capabilities
+        slot.capacity = provide.capacity
+        slot.weight = provide.weight
+        slot.body = body
+        if !body.isNone { ownBodyCount += 1 }
+    }
+
+    private mutating func replace(
+        _ registration: RegistrationIndex,
+        _ provide: Provide,
+        _ body: BodyHandle,
+        into outbox: inout Outbox
+    ) {
+        releaseHeld(registry.registrations[registration.at].body, into: &outbox)
+        registry.leave(registration)
+        var slot = registry.registrations[registration.at]
+        describe(&slot, provide, body)
+        registry.registrations[registration.at] = slot
+        registry.join(registration)
+        logChange(.updated, registration)
+    }
+
+    // MARK: WITHDRAW, CAPACITY, DRAIN
+
+    mutating func withdrawReceived(
+        _ withdraw: Withdraw,
+        from session: SessionIndex,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        guard let registration = registration(session, withdraw.id, into: &outbox) else { return }
+        self.withdraw(registration, now: now, into: &outbox)
+        end(session, withdraw.id, into: &outbox)
+        settleRegistry(now: now, into: &outbox)
+    }
+
+    mutating func capacityReceived(
+        _ capacity: Capacity,
+        from session: SessionIndex,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        guard let registration = registration(session, capacity.id, into: &outbox) else { return }
+        let old = registry.registrations[registration.at]
+        // More than may be claimed is cut: CAPACITY is not answered, and a FAIL would end the registration.
+        let claimed = min(capacity.capacity, limits.capacity)
+        guard old.capacity != claimed || old.weight != capacity.weight else { return }
+        registry.registrations[registration.at].capacity = claimed
+        registry.registrations[registration.at].weight = capacity.weight
+        registry.refresh(registration)
+        logChange((old.capacity == 0) != (claimed == 0) ? .state : .updated, registration)
+        settleRegistry(now: now, into: &outbox)
+        serve(registration, now: now, into: &outbox)
+    }
+
+    private mutating func registration(
+        _ session: SessionIndex,
+        _ id: RequestID,
+        into outbox: inout Outbox
+    ) -> RegistrationIndex? {
+        if case .registration(let found) = requests[UInt64(session.raw), id.rawValue].map(LiveRequest.init(packed:)) {
+            return found
+        }
+        let failure = Failure(.notFound, message: "the session has no registration \(id)")
+        if requests[UInt64(session.raw), id.rawValue] == nil { fail(session, id.wire, failure, into: &outbox) }
+        return nil
+    }
+
+    mutating func drainReceived(
+        _ drain: Drain,
+        from session: SessionIndex,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        guard let request = RequestID(drain.id) else {
+            counters.offended(.malformed)
+            let failure = Failure(.protocolError, message: "DRAIN from a peer needs a request id")
+            return dismiss(session, failure, now: now, into: &outbox)
+        }
+        guard requests[UInt64(session.raw), request.rawValue] == nil, sessions.slots[session.at].drainRequest == nil
+        else { return duplicate(session, request, now: now, into: &outbox) }
+        sessions.slots[session.at].drainRequest = request
+        requests.insert(UInt64(session.raw), request.rawValue, LiveRequest.drain.packed)
+        startDraining(session, drain.reason, now: now, into: &outbox)
+        answerDrain(session, into: &outbox)
+    }
+
+    /// No new calls for a session's registrations.
+    mutating func startDraining(
+        _ session: SessionIndex,
+        _ reason: String,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        guard !sessions.slots[session.at].isDraining else { return }
+        sessions.slots[session.at].isDraining = true
+        let sentence = "\(sessionTitle(session)) drains" + (reason.isEmpty ? "" : ": \(reason)")
+        notice(.info, "mesh.session.draining", sentence, sessionFields(session), now: now, into: &outbox)
+        standingChanged(session, now: now, into: &outbox)
+    }
+
+    /// END for a worker's DRAIN when none of its calls is in flight.
+    mutating func answerDrain(_ session: SessionIndex, into outbox: inout Outbox) {
+        guard let request = sessions.slots[session.at].drainRequest, sessions.slots[session.at].leaseCount == 0,
+            sessions.slots[session.at].state == .active
+        else { return }
+        sessions.slots[session.at].drainRequest = nil
+        requests.remove(UInt64(session.raw), request.rawValue)
+        end(session, request, into: &outbox)
+    }
+
+    /// Takes a registration back. Whoever calls settles the registry afterwards.
+    mutating func withdraw(_ registration: RegistrationIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let slot = registry.registrations[registration.at]
+        serviceNotice(false, registration, now: now, into: &outbox)
+        requests.remove(UInt64(slot.session.raw), slot.request)
+        sessions.slots[slot.session.at].registrations.removeAll { $0 == registration }
+        releaseHeld(slot.body, into: &outbox)
+        registry.registrations[registration.at].body = .none
+        logChange(.removed, registration)
+        registry.withdraw(registration)
+    }
+
+    private mutating func serviceNotice(
+        _ isAdded: Bool,
+        _ registration: RegistrationIndex,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let slot = registry.registrations[registration.at]
+        let name = "\(slot.service)@\(slot.version)"
+        let title = sessionTitle(slot.session)
+        notice(
+            .info,
+            isAdded ? "mesh.service.added" : "mesh.service.removed",
+            isAdded ? "\(title) provides \(name)" : "\(title) no longer provides \(name)",
+            sessionFields(slot.session) + [
+                Attribute(name: "service", value: slot.service),
+                Attribute(name: "serviceVersion", value: slot.version.description),
+            ],
+            now: now,
+            into: &outbox
+        )
+    }
+
+    /// Gives back the core's reference of a body.
+    mutating func releaseHeld(_ body: BodyHandle, into outbox: inout Outbox) {
+        guard !body.isNone else { return }
+        ownBodyCount &-= 1
+        outbox.release(body)
+    }
+
+    /// Reuse of a live id: the live one goes on.
+    mutating func duplicate(
+        _ session: SessionIndex,
+        _ id: RequestID,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let message = "the id \(id) is that of a live request"
+        guard !offended(session, .duplicateID, message, now: now, into: &outbox) else { return }
+        fail(session, id.wire, Failure(.alreadyExists, message: message, hint: "count ids up"), into: &outbox)
+    }
+
+    // MARK: After a change
+
+    /// Remembers a change for watchers.
+    mutating func logChange(_ kind: RegistryChange.Kind, _ registration: RegistrationIndex) {
+        registryRevision &+= 1
+        let slot = registry.registrations[registration.at]
+        registryLog.append(
+            RegistryLogEntry(
+                revision: registryRevision,
+                kind: kind,
+                session: slot.sessionNumber,
+                service: slot.service,
+                version: slot.version,
+                versionText: slot.version.description
+            )
+        )
+        if registryLog.count >= limits.registryChangeCount * 2 {
+            registryLog.removeFirst(registryLog.count - limits.registryChangeCount)
+        }
+    }
+
+    /// Drops routes that may lead elsewhere now, and moves the calls that wait where nobody can take them.
+    mutating func settleRegistry(now: MeshInstant, into outbox: inout Outbox) {
+        while true {
+            if registry.routesChanged {
+                registry.routesChanged = false
+                routes.removeAll()
+            }
+            guard let pool = registry.changedPools.popLast() else { return }
+            poolChanged(pool, now: now, into: &outbox)
+        }
+    }
+
+    private mutating func poolChanged(_ pool: PoolIndex, now: MeshInstant, into outbox: inout Outbox) {
+        guard registry.pools[pool.at].kind != .free else { return }
+        if registry.pools[pool.at].usableCount == 0 {
+            requeueAll(of: pool, now: now, into: &outbox)
+            let isDismantled = registry.pools[pool.at].kind == .derived && registry.pools[pool.at].key == nil
+            let isGone = registry.pools[pool.at].kind == .exact || isDismantled
+            if isGone, registry.pools[pool.at].members.isEmpty, registry.pools[pool.at].queue.isEmpty {
+                registry.releasePool(pool)
+            }
+            return
+        }
+        // It can take work now: so it may take what waits for versions that cannot.
+        for other in registry.siblings(of: pool) where registry.pools[other.at].usableCount == 0 {
+            requeueAll(of: other, now: now, into: &outbox)
+        }
+        for member in registry.pools[pool.at].members where registry.registrations[member.registration.at].hasRoom {
+            serve(member.registration, now: now, into: &outbox)
+        }
+    }
+
+    /// Routes every call that waits in a pool anew.
+    mutating func requeueAll(of pool: PoolIndex, now: MeshInstant, into outbox: inout Outbox) {
+        guard !registry.pools[pool.at].queue.isEmpty else { return }
+        var waiting: [CallIndex] = []
+        while let raw = registry.pools[pool.at].queue.pop() {
+            let call = CallIndex(raw: raw)
+            leftQueue(call)
+            waiting.append(call)
+        }
+        for call in waiting { routeAgain(call, atHead: false, now: now, into: &outbox) }
+    }
+}

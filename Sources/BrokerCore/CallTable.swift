@@ -1,0 +1,225 @@
+// The calls under way. A slot with its generation is the lease that workers see; slots keep their buffers when they are
+// reused, so that in steady state a call allocates nothing.
+
+import MeshProtocol
+
+/// One call.
+struct CallSlot {
+    /// Where a call stands. `queued ⇄ dispatched → accepted → free`; `dispatched | accepted → cancelling → free`.
+    enum Phase: UInt8 {
+        case free
+        /// Waits in a pool.
+        case queued
+        /// A worker has it and has not said so.
+        case dispatched
+        /// A worker is at it.
+        case accepted
+        /// The caller has been answered; the worker has not acknowledged. Its slot is still taken.
+        case cancelling
+    }
+
+    var phase = Phase.free
+    var generation: UInt32 = 0
+    var flags: CallFlags = []
+    var band = Band.normal
+    var hops: UInt8 = 0
+    /// Answered by the shell: the service `mesh`.
+    var isAdministrative = false
+    /// The worker was slow to accept or acknowledge, and is suspect for it.
+    var isOverdue = false
+    /// Chunks of the reply have been passed on.
+    var hasStreamed: Bool { replySequence > 0 }
+    var requestEnded = false
+    var isIdempotent = false
+    var refusals: UInt8 = 0
+    var reroutes: UInt8 = 0
+
+    var caller = SessionIndex.none
+    var request: UInt64 = 0
+    var nextOfCaller = CallIndex.none
+    var previousOfCaller = CallIndex.none
+
+    var worker = SessionIndex.none
+    var registration = RegistrationIndex.none
+    var nextOfWorker = CallIndex.none
+    var previousOfWorker = CallIndex.none
+
+    var parent = CallIndex.none
+    var firstChild = CallIndex.none
+    var nextSibling = CallIndex.none
+    var previousSibling = CallIndex.none
+
+    /// Where it waits.
+    var pool = PoolIndex.none
+    var token = QueueToken.none
+    /// The method in the exact pool, while queued there.
+    var method = MethodIndex.none
+    var metrics: Int32 = -1
+    var cost: UInt32 = 1
+
+    var body = BodyHandle.none
+    var bodyByteCount = 0
+    /// The caller's header, for the first dispatch of a queued call and for any further one.
+    var header: [UInt8] = []
+
+    var createdAt = MeshInstant(nanoseconds: 0)
+    var dispatchedAt = MeshInstant(nanoseconds: 0)
+    /// When the worker must have accepted, or acknowledged.
+    var graceEnds = CallSlot.never
+    var deadline = CallSlot.never
+    var queueDeadline = CallSlot.never
+    var firstChunkMilliseconds = CallClocks.none
+    var idleMilliseconds = CallClocks.none
+    /// Since when the stream's clock runs.
+    var chunkClockStart = MeshInstant(nanoseconds: 0)
+    var timer = TimerID.none
+    var timerDue = CallSlot.never
+
+    var replyCredit = StreamCredit()
+    var requestCredit = StreamCredit()
+    var replySequence: UInt32 = 0
+    var requestSequence: UInt32 = 0
+
+    static var never: MeshInstant { MeshInstant(nanoseconds: .max) }
+
+    /// True while a worker's slot is taken.
+    var holdsWorker: Bool {
+        switch phase {
+        case .dispatched, .accepted, .cancelling: !isAdministrative
+        case .free, .queued: false
+        }
+    }
+
+    /// Back to a call's beginning; the buffer stays.
+    mutating func reset() {
+        var fresh = CallSlot()
+        fresh.generation = generation
+        swap(&fresh.header, &header)
+        fresh.header.removeAll(keepingCapacity: true)
+        self = fresh
+    }
+}
+
+/// How much a stream's sender may send.
+struct StreamCredit: Hashable {
+    var messages: UInt32 = 0
+    /// Negative when overdrawn.
+    var bytes: Int64 = 0
+
+    @inline(__always) var isOpen: Bool { messages > 0 && bytes > 0 }
+
+    /// Adds credit, cut to the limits.
+    mutating func grant(_ credit: Credit, limits: borrowing Limits) {
+        let sum = messages.addingReportingOverflow(credit.messages)
+        messages = min(sum.overflow ? .max : sum.partialValue, limits.creditMessageCount)
+        bytes = min(bytes &+ Int64(credit.bytes), Int64(limits.creditByteCount))
+    }
+
+    /// Takes credit for a chunk; false when there is none.
+    mutating func take(byteCount: Int) -> Bool {
+        guard isOpen else { return false }
+        messages -= 1
+        bytes &-= Int64(byteCount)
+        return true
+    }
+}
+
+/// All calls.
+struct CallTable {
+    var slots: [CallSlot] = []
+    private var free: [UInt32] = []
+    private(set) var count = 0
+
+    /// Takes a slot that has been reset.
+    mutating func claim() -> CallIndex {
+        count &+= 1
+        if let raw = free.popLast() { return CallIndex(raw: raw) }
+        slots.append(CallSlot())
+        slots[slots.count - 1].header.reserveCapacity(192)
+        return CallIndex(slots.count - 1)
+    }
+
+    /// Gives a slot back; its lease is stale from here on.
+    mutating func release(_ index: CallIndex) {
+        slots[index.at].reset()
+        slots[index.at].generation = (slots[index.at].generation &+ 1) & 0x7fff_ffff
+        free.append(index.raw)
+        count &-= 1
+    }
+
+    /// The live call that a lease names.
+    @inline(__always)
+    func find(_ lease: LeaseID) -> CallIndex? {
+        let index = Int(lease.index)
+        guard index < slots.count, slots[index].phase != .free, slots[index].generation == lease.generation else {
+            return nil
+        }
+        return CallIndex(index)
+    }
+
+    @inline(__always)
+    func lease(_ index: CallIndex) -> LeaseID {
+        LeaseID(index: index.raw, generation: slots[index.at].generation)
+    }
+
+    /// Puts a call at the head of its caller's list.
+    mutating func link(_ index: CallIndex, toCaller session: inout SessionSlot) {
+        let next = session.firstCall
+        slots[index.at].nextOfCaller = next
+        slots[index.at].previousOfCaller = .none
+        if !next.isNone { slots[next.at].previousOfCaller = index }
+        session.firstCall = index
+        session.callCount &+= 1
+    }
+
+    mutating func unlink(_ index: CallIndex, fromCaller session: inout SessionSlot) {
+        let previous = slots[index.at].previousOfCaller
+        let next = slots[index.at].nextOfCaller
+        if previous.isNone { session.firstCall = next } else { slots[previous.at].nextOfCaller = next }
+        if !next.isNone { slots[next.at].previousOfCaller = previous }
+        slots[index.at].nextOfCaller = .none
+        slots[index.at].previousOfCaller = .none
+        session.callCount &-= 1
+    }
+
+    /// Puts a call at the head of its worker's list.
+    mutating func link(_ index: CallIndex, toWorker session: inout SessionSlot) {
+        let next = session.firstLease
+        slots[index.at].nextOfWorker = next
+        slots[index.at].previousOfWorker = .none
+        if !next.isNone { slots[next.at].previousOfWorker = index }
+        session.firstLease = index
+        session.leaseCount &+= 1
+    }
+
+    mutating func unlink(_ index: CallIndex, fromWorker session: inout SessionSlot) {
+        let previous = slots[index.at].previousOfWorker
+        let next = slots[index.at].nextOfWorker
+        if previous.isNone { session.firstLease = next } else { slots[previous.at].nextOfWorker = next }
+        if !next.isNone { slots[next.at].previousOfWorker = previous }
+        slots[index.at].nextOfWorker = .none
+        slots[index.at].previousOfWorker = .none
+        session.leaseCount &-= 1
+    }
+
+    mutating func link(_ child: CallIndex, toParent parent: CallIndex) {
+        let next = slots[parent.at].firstChild
+        slots[child.at].parent = parent
+        slots[child.at].nextSibling = next
+        slots[child.at].previousSibling = .none
+        if !next.isNone { slots[next.at].previousSibling = child }
+        slots[parent.at].firstChild = child
+    }
+
+    mutating func unlinkFromParent(_ child: CallIndex) {
+        let parent = slots[child.at].parent
+        guard !parent.isNone else { return }
+        let previous = slots[child.at].previousSibling
+        let next = slots[child.at].nextSibling
+        if previous.isNone { slots[parent.at].firstChild = next } else { slots[previous.at].nextSibling = next }
+        if !next.isNone { slots[next.at].previousSibling = previous }
+        slots[child.at].parent = .none
+        slots[child.at].nextSibling = .none
+        slots[child.at].previousSibling = .none
+    }
+}

@@ -1,0 +1,114 @@
+// What must hold between any two events, checked by the simulation and the tests; slow, and never called in service.
+
+extension BrokerCore {
+    /// What is broken in the core's own books; empty when all is well.
+    public func checkInvariants() -> [String] {
+        callProblems() + workerProblems() + poolProblems() + bodyProblems()
+    }
+
+    private func callProblems() -> [String] {
+        var problems: [String] = []
+        var live = 0
+        var queued = 0
+        var requestCount = 0
+        for place in calls.slots.indices where calls.slots[place].phase != .free {
+            let slot = calls.slots[place]
+            live += 1
+            if slot.phase == .queued {
+                queued += 1
+                if slot.pool.isNone { problems.append("call \(place) is queued nowhere") }
+            } else if !slot.pool.isNone {
+                problems.append("call \(place) is in a queue in phase \(slot.phase)")
+            }
+            if slot.holdsWorker == slot.worker.isNone { problems.append("call \(place) in \(slot.phase): worker") }
+            if slot.caller.isNone != (slot.phase == .cancelling) {
+                problems.append("call \(place) in \(slot.phase): caller")
+            }
+            if !slot.caller.isNone {
+                requestCount += 1
+                let packed = requests[UInt64(slot.caller.raw), slot.request]
+                if packed != LiveRequest.call(CallIndex(place)).packed {
+                    problems.append("call \(place) is not its caller's request \(slot.request)")
+                }
+            }
+            if slot.timer != .none, !wheel.isPending(slot.timer) { problems.append("call \(place): a dead timer") }
+        }
+        if live != calls.count { problems.append("\(calls.count) calls counted, \(live) there") }
+        if queued != queuedCount { problems.append("\(queuedCount) queued calls counted, \(queued) there") }
+        for slot in sessions.slots where slot.state == .active {
+            requestCount += slot.registrations.count + slot.subscriptionCount + (slot.drainRequest == nil ? 0 : 1)
+        }
+        if requestCount != requests.count {
+            problems.append("\(requests.count) request ids are live, \(requestCount) have something behind them")
+        }
+        return problems
+    }
+
+    private func workerProblems() -> [String] {
+        var problems: [String] = []
+        var inFlight: [Int: UInt32] = [:]
+        var leases: [Int: Int] = [:]
+        var overdue: [Int: Int] = [:]
+        var made: [Int: Int] = [:]
+        for slot in calls.slots where slot.phase != .free {
+            if !slot.caller.isNone { made[slot.caller.at, default: 0] += 1 }
+            guard slot.holdsWorker else { continue }
+            inFlight[slot.registration.at, default: 0] += 1
+            leases[slot.worker.at, default: 0] += 1
+            if slot.isOverdue { overdue[slot.worker.at, default: 0] += 1 }
+        }
+        for place in registry.registrations.indices where registry.registrations[place].state != .free {
+            let counted = registry.registrations[place].inFlight
+            if counted != inFlight[place] ?? 0 {
+                problems.append("registration \(place): \(counted) given out, \(inFlight[place] ?? 0) in flight")
+            }
+        }
+        for place in sessions.slots.indices where sessions.slots[place].state == .active {
+            let slot = sessions.slots[place]
+            if slot.leaseCount != leases[place] ?? 0 { problems.append("session \(slot.id): leases") }
+            if slot.overdueCount != overdue[place] ?? 0 { problems.append("session \(slot.id): overdue calls") }
+            if slot.callCount != made[place] ?? 0 { problems.append("session \(slot.id): calls") }
+            if !wheel.isPending(slot.timer) { problems.append("session \(slot.id): no timer watches it") }
+        }
+        return problems
+    }
+
+    private func poolProblems() -> [String] {
+        var problems: [String] = []
+        if registry.routesChanged || !registry.changedPools.isEmpty { problems.append("the registry is not settled") }
+        for place in registry.pools.indices where registry.pools[place].kind != .free {
+            let pool = registry.pools[place]
+            var usable = 0
+            for (at, member) in pool.members.enumerated() {
+                let registration = registry.registrations[member.registration.at]
+                if member.isUsable { usable += 1 }
+                if member.isUsable != registration.isUsable { problems.append("pool \(pool.title): usable") }
+                let membership = registration.memberships[Int(member.membership)]
+                if membership.pool != PoolIndex(place) || Int(membership.place) != at {
+                    problems.append("pool \(pool.title): member \(at) stands elsewhere")
+                }
+                if at > 0, pool.members[(at - 1) / 2].key > member.key { problems.append("pool \(pool.title): heap") }
+                let key = pool.order(
+                    member,
+                    inFlight: registration.inFlight,
+                    capacity: registration.capacity,
+                    weight: registration.weight
+                )
+                if key != member.key { problems.append("pool \(pool.title): a stale order") }
+            }
+            if usable != pool.usableCount { problems.append("pool \(pool.title): usable count") }
+            let hasRoom = pool.members.first.map { $0.key != PoolMember.full } ?? false
+            if !pool.queue.isEmpty, hasRoom {
+                problems.append("pool \(pool.title): \(pool.queue.count) calls wait although a worker has room")
+            }
+        }
+        return problems
+    }
+
+    private func bodyProblems() -> [String] {
+        var count = 0
+        for slot in calls.slots where slot.phase != .free && !slot.body.isNone { count += 1 }
+        for slot in registry.registrations where slot.state == .live && !slot.body.isNone { count += 1 }
+        return count == ownBodyCount ? [] : ["\(ownBodyCount) bodies counted, \(count) held"]
+    }
+}

@@ -1,0 +1,414 @@
+// The registry: what sessions provide, found by service and version and by capability, and the pools that calls choose
+// from. It knows nothing of calls but their number and their place in queues; the core gives work out.
+
+import MeshProtocol
+import SemanticVersion
+
+/// A registration's place in a pool.
+struct Membership: BitwiseCopyable {
+    var pool: PoolIndex
+    /// Where it stands in ``PoolSlot/members``.
+    var place: UInt32
+}
+
+/// One service of one session.
+struct RegistrationSlot {
+    enum State {
+        case free
+        case live
+        /// Withdrawn, with calls still in flight.
+        case withdrawn
+    }
+
+    var state = State.free
+    var session = SessionIndex.none
+    var sessionNumber: UInt64 = 0
+    var request: UInt64 = 0
+    var service = ""
+    var version = SemanticVersion(major: 0, minor: 0, patch: 0)
+    var methods: [MethodDescription] = []
+    var attributes: [Attribute] = []
+    var capabilities: [String] = []
+    var capacity: UInt32 = 0
+    var weight: UInt32 = 100
+    var inFlight: UInt32 = 0
+    /// What its session allows: alive, not draining.
+    var sessionTakesWork = true
+    /// The pools it is in; its home, the exact one, first.
+    var memberships: [Membership] = []
+    /// Which of its pools is served next.
+    var turn = 0
+    /// The payload of its PROVIDE.
+    var body = BodyHandle.none
+    /// Grows with each registration, so that the newest can be told.
+    var age: UInt64 = 0
+
+    var isUsable: Bool { state == .live && sessionTakesWork && capacity > 0 }
+    var hasRoom: Bool { isUsable && inFlight < capacity }
+    func method(_ name: String) -> MethodDescription? { methods.first { $0.name == name } }
+}
+
+/// One change, as it is remembered for watchers.
+struct RegistryLogEntry {
+    var revision: UInt64
+    var kind: RegistryChange.Kind
+    var session: UInt64
+    var service: String
+    var version: SemanticVersion
+    var versionText: String
+}
+
+/// All registrations and pools.
+struct Registry {
+    /// The versions of a service that have providers, the highest first.
+    struct Versions {
+        var version: SemanticVersion
+        var pool: PoolIndex
+    }
+
+    var registrations: [RegistrationSlot] = []
+    var pools: [PoolSlot] = []
+    private var freeRegistrations: [UInt32] = []
+    private var freePools: [UInt32] = []
+    private(set) var services: [String: [Versions]] = [:]
+    private(set) var tags: [String: [RegistrationIndex]] = [:]
+    private(set) var derived: [PoolKey: PoolIndex] = [:]
+    private var derivedByTag: [String: [PoolIndex]] = [:]
+    private var derivedByService: [String: [PoolIndex]] = [:]
+    var balances: [String: Balance] = [:]
+    private(set) var registrationCount = 0
+    private var nextAge: UInt64 = 0
+    /// Set when a route may lead elsewhere than before; the core clears it when it drops its route cache.
+    var routesChanged = false
+    /// Pools that have become usable or unusable, for the core to look at.
+    var changedPools: [PoolIndex] = []
+
+    static var derivedPoolCount: Int { 4_096 }
+
+    // MARK: Registrations
+
+    /// Adds a registration to its home pool and to the derived pools that it belongs in.
+    mutating func add(_ slot: RegistrationSlot) -> RegistrationIndex {
+        let index: RegistrationIndex
+        if let raw = freeRegistrations.popLast() {
+            index = RegistrationIndex(raw: raw)
+            registrations[index.at] = slot
+        } else {
+            index = RegistrationIndex(registrations.count)
+            registrations.append(slot)
+        }
+        nextAge += 1
+        registrations[index.at].age = nextAge
+        registrations[index.at].state = .live
+        registrationCount += 1
+        join(index)
+        return index
+    }
+
+    /// Takes a registration out of all pools. Its slot stays while calls are in flight.
+    mutating func withdraw(_ index: RegistrationIndex) {
+        precondition(
+            registrations[index.at].state == .live,
+            "withdraw(_:) in state \(registrations[index.at].state)"
+        )
+        leave(index)
+        registrations[index.at].state = .withdrawn
+        registrationCount -= 1
+        releaseIfIdle(index)
+    }
+
+    /// Frees a withdrawn registration when its last call has ended.
+    mutating func releaseIfIdle(_ index: RegistrationIndex) {
+        guard registrations[index.at].state == .withdrawn, registrations[index.at].inFlight == 0 else { return }
+        registrations[index.at] = RegistrationSlot()
+        freeRegistrations.append(index.raw)
+    }
+
+    /// Enters a registration in the indexes and pools, by its present description.
+    mutating func join(_ index: RegistrationIndex) {
+        let service = registrations[index.at].service
+        let home = exactPool(of: index)
+        enter(index, pool: home, method: .none)
+        mergeMethods(of: index, into: home)
+        for tag in registrations[index.at].capabilities { tags[tag, default: []].append(index) }
+        for pool in derivedByService[service] ?? [] { dismantle(pool) }
+        for tag in registrations[index.at].capabilities {
+            for pool in derivedByTag[tag] ?? [] { dismantle(pool) }
+        }
+        routesChanged = true
+    }
+
+    /// Takes a registration out of the indexes and pools.
+    mutating func leave(_ index: RegistrationIndex) {
+        while !registrations[index.at].memberships.isEmpty {
+            exit(index, registrations[index.at].memberships.count - 1)
+        }
+        for tag in registrations[index.at].capabilities {
+            tags[tag]?.removeAll { $0 == index }
+            if tags[tag]?.isEmpty == true { tags[tag] = nil }
+        }
+        routesChanged = true
+    }
+
+    private mutating func enter(_ index: RegistrationIndex, pool: PoolIndex, method: MethodIndex) {
+        var member = PoolMember(
+            registration: index,
+            membership: UInt32(registrations[index.at].memberships.count)
+        )
+        member.method = method
+        member.pass = pools[pool.at].pass
+        let place = pools[pool.at].members.count
+        registrations[index.at].memberships.append(Membership(pool: pool, place: UInt32(place)))
+        pools[pool.at].members.append(member)
+        setUsable(pool, place, registrations[index.at].isUsable)
+    }
+
+    /// Takes a registration out of the pool that stands at a place of its list.
+    private mutating func exit(_ index: RegistrationIndex, _ membership: Int) {
+        let pool = registrations[index.at].memberships[membership].pool
+        setUsable(pool, Int(registrations[index.at].memberships[membership].place), false)
+        let place = Int(registrations[index.at].memberships[membership].place)
+        let lastMember = pools[pool.at].members.count - 1
+        pools[pool.at].members.swapAt(place, lastMember)
+        if place != lastMember { note(pool, place) }
+        pools[pool.at].members.removeLast()
+        if place != lastMember {
+            rise(pool, place)
+            sink(pool, place)
+        }
+        let lastMembership = registrations[index.at].memberships.count - 1
+        registrations[index.at].memberships.swapAt(membership, lastMembership)
+        registrations[index.at].memberships.removeLast()
+        if membership != lastMembership {
+            let moved = registrations[index.at].memberships[membership]
+            pools[moved.pool.at].members[Int(moved.place)].membership = UInt32(membership)
+        }
+        if pools[pool.at].kind == .exact { unmergeMethods(of: index, from: pool) }
+        if pools[pool.at].members.isEmpty { emptied(pool) }
+    }
+
+    /// A pool without providers: an exact one leaves the index; the core moves its queue and then frees it.
+    private mutating func emptied(_ pool: PoolIndex) {
+        guard pools[pool.at].kind == .exact else {
+            if pools[pool.at].key != nil { dismantle(pool) }
+            return
+        }
+        let service = pools[pool.at].service
+        services[service]?.removeAll { $0.pool == pool }
+        if services[service]?.isEmpty == true { services[service] = nil }
+        changedPools.append(pool)
+    }
+
+    /// Says whether a member may be given work, and keeps the pool's count.
+    mutating func setUsable(_ pool: PoolIndex, _ place: Int, _ isUsable: Bool) {
+        let before = pools[pool.at].usableCount
+        if pools[pool.at].members[place].isUsable != isUsable {
+            pools[pool.at].members[place].isUsable = isUsable
+            pools[pool.at].usableCount += isUsable ? 1 : -1
+        }
+        reorder(pool, place)
+        if (before == 0) != (pools[pool.at].usableCount == 0) {
+            routesChanged = true
+            changedPools.append(pool)
+        }
+    }
+
+    /// Applies a registration's capacity, weight and session state to its pools.
+    mutating func refresh(_ index: RegistrationIndex) {
+        let isUsable = registrations[index.at].isUsable
+        for place in registrations[index.at].memberships.indices {
+            let membership = registrations[index.at].memberships[place]
+            setUsable(membership.pool, Int(membership.place), isUsable)
+        }
+    }
+
+    // MARK: Pools
+
+    private mutating func newPool() -> PoolIndex {
+        if let raw = freePools.popLast() { return PoolIndex(raw: raw) }
+        pools.append(PoolSlot())
+        return PoolIndex(pools.count - 1)
+    }
+
+    /// Frees a pool that has no members and no queue.
+    mutating func releasePool(_ pool: PoolIndex) {
+        guard pools[pool.at].kind != .free else { return }
+        precondition(
+            pools[pool.at].members.isEmpty && pools[pool.at].queue.isEmpty,
+            "releasePool(_:) of a pool in use"
+        )
+        pools[pool.at] = PoolSlot()
+        freePools.append(pool.raw)
+    }
+
+    // MARK: Derived pools
+
+    /// Makes a pool of some providers of one service and version.
+    mutating func derivePart(
+        _ key: PoolKey,
+        of home: PoolIndex,
+        conditions: Conditions,
+        method: MethodIndex
+    ) -> PoolIndex {
+        let name = pools[home.at].methods[method.at].name
+        let pool = newDerived(key)
+        pools[pool.at].service = pools[home.at].service
+        pools[pool.at].version = pools[home.at].version
+        pools[pool.at].versionText = pools[home.at].versionText
+        pools[pool.at].balance = pools[home.at].balance
+        derivedByService[pools[home.at].service, default: []].append(pool)
+        for member in pools[home.at].members {
+            let registration = registrations[member.registration.at]
+            guard registration.method(name) != nil, conditions.matches(registration.attributes) else { continue }
+            enter(member.registration, pool: pool, method: method)
+        }
+        return pool
+    }
+
+    /// Makes a pool of the given providers of a capability.
+    mutating func deriveCapability(
+        _ key: PoolKey,
+        tag: String,
+        members: [(registration: RegistrationIndex, method: MethodIndex)]
+    ) -> PoolIndex {
+        let pool = newDerived(key)
+        derivedByTag[tag, default: []].append(pool)
+        for member in members { enter(member.registration, pool: pool, method: member.method) }
+        return pool
+    }
+
+    private mutating func newDerived(_ key: PoolKey) -> PoolIndex {
+        let pool = newPool()
+        pools[pool.at].kind = .derived
+        pools[pool.at].key = key
+        derived[key] = pool
+        return pool
+    }
+
+    /// Frees derived pools in which nothing waits, when there are too many; false when there is no room for another.
+    mutating func makeRoomForDerivedPool() -> Bool {
+        guard derived.count >= Self.derivedPoolCount else { return true }
+        for pool in derived.values where pools[pool.at].queue.isEmpty {
+            dismantle(pool)
+        }
+        return derived.count < Self.derivedPoolCount
+    }
+
+    /// Empties a derived pool and takes it out of the indexes; the core moves its queue and then frees it.
+    mutating func dismantle(_ pool: PoolIndex) {
+        guard let key = pools[pool.at].key else { return }
+        derived[key] = nil
+        pools[pool.at].key = nil
+        switch key {
+        case .part(let service, _, _, _):
+            derivedByService[service]?.removeAll { $0 == pool }
+            if derivedByService[service]?.isEmpty == true { derivedByService[service] = nil }
+        case .capability(_, let tag, _, _, _):
+            derivedByTag[tag]?.removeAll { $0 == pool }
+            if derivedByTag[tag]?.isEmpty == true { derivedByTag[tag] = nil }
+        }
+        while let member = pools[pool.at].members.last { exit(member.registration, Int(member.membership)) }
+        routesChanged = true
+        changedPools.append(pool)
+    }
+
+    /// Empties every derived pool.
+    mutating func dismantleAll() {
+        for pool in Array(derived.values) { dismantle(pool) }
+    }
+
+    /// The pools in which calls for the same service may wait.
+    func siblings(of pool: PoolIndex) -> [PoolIndex] {
+        guard !pools[pool.at].service.isEmpty else { return [] }
+        let exact = (services[pools[pool.at].service] ?? []).map(\.pool)
+        return (exact + (derivedByService[pools[pool.at].service] ?? [])).filter { $0 != pool }
+    }
+
+    // MARK: Exact pools
+
+    private mutating func exactPool(of index: RegistrationIndex) -> PoolIndex {
+        let service = registrations[index.at].service
+        let version = registrations[index.at].version
+        if let known = services[service]?.first(where: { $0.version == version }) { return known.pool }
+        let pool = newPool()
+        pools[pool.at].kind = .exact
+        pools[pool.at].service = service
+        pools[pool.at].version = version
+        pools[pool.at].versionText = version.description
+        pools[pool.at].balance = balances[service] ?? .leastLoaded
+        var versions = services[service] ?? []
+        let place = versions.firstIndex { $0.version < version } ?? versions.count
+        versions.insert(Versions(version: version, pool: pool), at: place)
+        services[service] = versions
+        return pool
+    }
+
+    private mutating func mergeMethods(of index: RegistrationIndex, into pool: PoolIndex) {
+        for method in registrations[index.at].methods {
+            if let known = pools[pool.at].methodsByName[method.name] {
+                let isAlike = merge(method, into: &pools[pool.at].methods[known.at])
+                if !isAlike { pools[pool.at].isMixed = true }
+            } else {
+                let record = MethodRecord(
+                    name: method.name,
+                    flags: method.flags,
+                    deadlineMilliseconds: method.deadlineMilliseconds,
+                    permissions: method.permissions,
+                    providerCount: 1
+                )
+                pools[pool.at].methodsByName[method.name] = MethodIndex(pools[pool.at].methods.count)
+                pools[pool.at].methods.append(record)
+            }
+        }
+        let memberCount = pools[pool.at].members.count
+        if pools[pool.at].methods.contains(where: { $0.providerCount != memberCount && $0.providerCount > 0 }) {
+            pools[pool.at].isMixed = true
+        }
+    }
+
+    /// Adds one provider's description of a method to what the others say; false when they differ.
+    private func merge(_ method: MethodDescription, into record: inout MethodRecord) -> Bool {
+        record.providerCount += 1
+        if record.providerCount == 1 {
+            record.flags = method.flags
+            record.deadlineMilliseconds = method.deadlineMilliseconds
+            record.permissions = method.permissions
+            return true
+        }
+        if record.flags == method.flags, record.permissions == method.permissions,
+            record.deadlineMilliseconds == method.deadlineMilliseconds
+        {
+            return true
+        }
+        let streams: MethodFlags = [.requestStream, .replyStream]
+        let together = record.flags.union(method.flags).intersection(streams)
+        record.flags = record.flags.intersection(method.flags).subtracting(streams).union(together)
+        record.deadlineMilliseconds = max(record.deadlineMilliseconds, method.deadlineMilliseconds)
+        for permission in method.permissions where !record.permissions.contains(permission) {
+            record.permissions.append(permission)
+        }
+        return false
+    }
+
+    private mutating func unmergeMethods(of index: RegistrationIndex, from pool: PoolIndex) {
+        guard pools[pool.at].isMixed else {
+            for place in pools[pool.at].methods.indices where pools[pool.at].methods[place].providerCount > 0 {
+                pools[pool.at].methods[place].providerCount -= 1
+            }
+            return
+        }
+        for place in pools[pool.at].methods.indices { pools[pool.at].methods[place].providerCount = 0 }
+        pools[pool.at].isMixed = false
+        let members = pools[pool.at].members
+        for member in members {
+            for method in registrations[member.registration.at].methods {
+                guard let known = pools[pool.at].methodsByName[method.name] else { continue }
+                let isAlike = merge(method, into: &pools[pool.at].methods[known.at])
+                if !isAlike { pools[pool.at].isMixed = true }
+            }
+        }
+        if pools[pool.at].methods.contains(where: { $0.providerCount != members.count && $0.providerCount > 0 }) {
+            pools[pool.at].isMixed = true
+        }
+    }
+}
