@@ -110,7 +110,7 @@ public final class Broker: Sendable {
 
     private static func needsRestart(_ old: BrokerConfiguration, _ file: MeshFile) -> [String] {
         var advice: [String] = []
-        if let folder = file.runFolder, absolute(folder) != absolute(old.runFolder) {
+        if absolute(BrokerConfiguration.runFolder(of: file)) != absolute(old.runFolder), file.runFolder != nil {
             advice.append("broker.run has changed: restart the broker for it")
         }
         if file.tcp?.listen != old.tcp?.listen || file.tcp?.key != old.tcp?.key.path {

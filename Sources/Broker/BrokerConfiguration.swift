@@ -48,7 +48,7 @@ public struct BrokerConfiguration: Sendable {
     ///
     /// - Throws: when the broker's key file cannot be used.
     public init(_ file: MeshFile) throws(KeyFileError) {
-        self.init(runFolder: file.runFolder ?? BrokerConfiguration.defaultRunFolder)
+        self.init(runFolder: BrokerConfiguration.runFolder(of: file))
         mesh = file.mesh
         limits = file.limits
         policy = file.policy
@@ -56,6 +56,11 @@ public struct BrokerConfiguration: Sendable {
         balances = file.balances
         meshFilePath = file.path
         if let tcp = file.tcp { self.tcp = TCP(listen: tcp.listen, key: try KeyFile(reading: tcp.key)) }
+    }
+
+    /// The run folder of a mesh: `$WIZ_RUN`, by which clients find it too, else the mesh file's, else the default.
+    public static func runFolder(of file: MeshFile?) -> String {
+        variable("WIZ_RUN") ?? file?.runFolder ?? defaultRunFolder
     }
 
     /// The run folder when nobody names one: `$WIZ_RUN`, else `$XDG_RUNTIME_DIR/wizmesh`, else `/tmp/wizmesh-<uid>`.

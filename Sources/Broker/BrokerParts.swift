@@ -79,7 +79,7 @@ struct BrokerParts {
 
     /// libzmq aborts when accept finds no descriptor left, so the limit is raised as far as it goes.
     private static func raiseFileLimit(_ logger: Logger) {
-        let limit = wiz_raise_open_file_limit(UInt64(Int64.max))
+        let limit = wiz_raise_open_file_limit(262_144)
         guard limit >= 0, limit < 4096 else { return }
         logger.warning(
             "only \(limit) files may be open: each peer takes one. Raise the limit (ulimit -Hn, LimitNOFILE=)"
