@@ -136,7 +136,7 @@ extension Driver {
             if error.status == .unauthenticated { failWelcomeWaiters(error) }
             // Before the first session it is for the one who connects to say what is wrong.
             let level: Logger.Level = sessionKey.generation > 0 ? .warning : .debug
-            logger.log(level: level, "no session: \(error) Next attempt in \(delay).")
+            logger.log(level: level, "no session, next attempt in \(delay): \(error)")
         case .closed(let error?) where sessionKey.generation > 0: logger.error("the connection has ended: \(error)")
         case .connecting, .closed: break
         }
