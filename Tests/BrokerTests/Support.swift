@@ -92,6 +92,8 @@ struct TestPeer: ~Copyable {
     static func options() -> SocketOptions {
         var options = SocketOptions()
         options.linger = .zero
+        // With reconnecting off, libzmq drops what has come but was not read when the broker ends the connection.
+        options.reconnect = .every(.seconds(3600), maximum: nil)
         options.receiveHighWaterMark = 0
         options.sendHighWaterMark = 0
         return options
