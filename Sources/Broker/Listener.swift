@@ -55,7 +55,7 @@ struct Listener: ~Copyable {
         options.handshakeTimeout = .seconds(isLocal ? 2 : 5)
         options.zapDomain = domain
         options.security = security
-        options.backlog = 1024
+        options.backlog = 4096
         guard !isLocal else { return options }
         // The kernel tells of a local peer's end; a remote one may vanish without a word.
         options.heartbeatInterval = .seconds(5)

@@ -6,6 +6,7 @@ import CLinuxShims
 import Glibc
 import MeshProtocol
 import Testing
+import ZeroMQ
 
 @Suite(.serialized) struct LifecycleTests {
     @Test func `it describes itself while it serves and takes everything away at the end`() throws {
@@ -98,6 +99,34 @@ import Testing
             _ = folder.file("mesh.yaml", "broker: { limits: { quue: 18 } }\n")
             #expect(throws: (any Error).self) { try broker.reload(file) }
             #expect(try peer.ask("mesh", "limits", id: 2).text.contains("\"queue\":17"))
+        }
+    }
+
+    @Test func `a key that is taken out of the mesh file ends its session`() throws {
+        let keys = try CurveKeyPair.generate()
+        try withBroker { configuration, folder in
+            configuration.tcp = .init(listen: "127.0.0.1:0", key: try KeyFile(creating: folder.path + "/key"))
+            configuration.keys = [keys.publicKey.z85: "theme"]
+            configuration.policy.principals["theme"] = Policy.Principal()
+        } _: { broker, folder in
+            var options = TestPeer.options()
+            options.security = .curveClient(
+                serverKey: try CurvePublicKey(z85: #require(broker.publicKey)),
+                keys: keys
+            )
+            var theme = try TestPeer(broker.endpoints[1], options: options)
+            try theme.hello("theme")
+            var local = try TestPeer(broker.endpoints[0])
+            try local.hello("local")
+            #expect(try broker.reload(folder.file("mesh.yaml", "mesh: demo\n")) == ["policy", "keys"])
+            switch try theme.expect().header {
+            case .bye, .reject: break
+            case let other: throw UnexpectedHeader(header: other)
+            }
+            #expect(try !local.ask("mesh", "sessions", id: 1).text.contains("theme"))
+            var again = try TestPeer(broker.endpoints[1], options: options)
+            try again.send(Hello(name: "theme"))
+            #expect(try again.receive(within: .milliseconds(200)) == nil)
         }
     }
 
