@@ -20,12 +20,11 @@ let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "s
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// A plugin that ships with the mesh: its folder holds plugin.json, README.md and Sources/.
-func plugin(_ name: String, dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+func plugin(_ name: String, dependencies: [Target.Dependency] = [], sources: String = "Sources") -> Target {
     .executableTarget(
         name: name,
         dependencies: ["WizPlugin"] + dependencies,
-        path: "plugins/\(name)/Sources",
-        resources: resources,
+        path: "plugins/\(name)/\(sources)",
         swiftSettings: settings
     )
 }
@@ -79,7 +78,7 @@ let package = Package(
             ]
         ),
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
-        room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "CLinuxShims", log]),
+        room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "SemanticVersion", "CLinuxShims", log]),
         room("PluginHost", dependencies: ["Manifest", "ConfigDocument", subprocess, systemPackage]),
         room(
             "MeshTesting",
@@ -100,10 +99,11 @@ let package = Package(
             swiftSettings: settings
         ),
         plugin("echo"),
-        plugin("ngram-llm"),
+        .target(name: "NGramModel", path: "plugins/ngram-llm/Sources/Model", swiftSettings: settings),
+        plugin("ngram-llm", dependencies: ["NGramModel"], sources: "Sources/Plugin"),
         plugin("ui"),
         plugin("midnight-theme"),
-        plugin("filesystem-access"),
+        plugin("filesystem-access", dependencies: ["CLinuxShims"]),
         tests(
             "BrokerTests",
             dependencies: ["Broker", "BrokerCore", "ConfigDocument", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]
@@ -112,6 +112,11 @@ let package = Package(
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
         tests("BrokerCorePartsTests", dependencies: ["BrokerCore", "MeshProtocol"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
+        tests("NGramModelTests", dependencies: ["NGramModel"]),
+        tests(
+            "WizPluginTests",
+            dependencies: ["WizPlugin", "Broker", "BrokerCore", "Manifest", "CLinuxShims", log]
+        ),
         tests("MeshSimulationTests", dependencies: ["MeshTesting"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),

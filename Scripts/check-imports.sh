@@ -15,12 +15,12 @@ allow() {
     Sources/Manifest) echo "ConfigDocument|SemanticVersion|$system" ;;
     Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Logging|$system" ;;
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
-    Sources/WizPlugin) echo "MeshClient|MeshProtocol|CLinuxShims|Logging|$system" ;;
+    Sources/WizPlugin) echo "MeshClient|MeshProtocol|SemanticVersion|CLinuxShims|Logging|$system" ;;
     Sources/PluginHost) echo "Manifest|ConfigDocument|Subprocess|SystemPackage|$system" ;;
     Sources/MeshTesting) echo "BrokerCore|MeshProtocol|SemanticVersion|Broker|MeshClient|WizPlugin|Logging|$system" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;
     broker/Sources) echo "Broker|ArgumentParser|Logging|$system" ;;
-    plugins/*) echo "WizPlugin|NGramModel|$system" ;;
+    plugins/*) echo "WizPlugin|NGramModel|CLinuxShims|$system" ;;
     *) echo "" ;;
     esac
 }

@@ -24,6 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#if __has_include(<linux/openat2.h>)
+#include <linux/openat2.h>
+#endif
+
 static int result_of(int rc) { return rc < 0 ? -errno : rc; }
 
 int wiz_eventfd_create(void) { return result_of(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
@@ -251,6 +255,30 @@ int wiz_ignore_signal(int signal_number) {
     return result_of(sigaction(signal_number, &action, NULL));
 }
 
+static int caught_signals[2] = {-1, -1};
+
+static void tell_signal(int signal_number) {
+    const int saved = errno;
+    const unsigned char byte = (unsigned char)signal_number;
+    // A full pipe has signals enough to be read.
+    if (write(caught_signals[1], &byte, 1) < 0) errno = saved;
+    errno = saved;
+}
+
+int wiz_catch_signals(uint64_t signals) {
+    if (caught_signals[0] < 0 && pipe2(caught_signals, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = tell_signal;
+    action.sa_flags = SA_RESTART;
+    for (int number = 1; number <= 64; number += 1) {
+        if ((signals & (UINT64_C(1) << (number - 1))) == 0) continue;
+        if (sigaction(number, &action, NULL) < 0) return -errno;
+    }
+    const int rc = wiz_unblock_signals(signals);
+    return rc < 0 ? rc : caught_signals[0];
+}
+
 int wiz_thread_start(uint64_t *handle, size_t stack_byte_count, void *(*body)(void *), void *argument) {
     sigset_t blocked, before;
     sigfillset(&blocked);
@@ -279,3 +307,57 @@ int wiz_thread_join(uint64_t handle) { return -pthread_join((pthread_t)handle, N
 int wiz_thread_detach(uint64_t handle) { return -pthread_detach((pthread_t)handle); }
 
 uint64_t wiz_thread_self(void) { return (uint64_t)pthread_self(); }
+
+// Every step is opened without following links, so the last folder is below the first whatever happens meanwhile.
+static int open_step_by_step(int folder, const char *path, int flags, mode_t mode) {
+    char step[256];
+    int at = folder;
+    int result = -ENOENT;
+    while (*path == '/') path += 1;
+    for (;;) {
+        const size_t length = strcspn(path, "/");
+        if (length >= sizeof step) {
+            result = -ENAMETOOLONG;
+            break;
+        }
+        memcpy(step, path, length);
+        step[length] = 0;
+        const char *rest = path + length;
+        while (*rest == '/') rest += 1;
+        if (strcmp(step, "..") == 0) {
+            result = -EXDEV;
+            break;
+        }
+        const int is_last = *rest == 0;
+        const int how = is_last ? flags | O_NOFOLLOW | O_CLOEXEC : O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        const int next = openat(at, length == 0 ? "." : step, how, is_last ? mode : 0);
+        result = next < 0 ? -errno : next;
+        if (next < 0 || is_last) break;
+        if (at != folder) close(at);
+        at = next;
+        path = rest;
+    }
+    if (at != folder) close(at);
+    return result;
+}
+
+int wiz_open_beneath(int folder, const char *path, int flags, uint32_t mode) {
+    if (*path == 0) path = ".";
+    if (*path == '/') return -EXDEV;
+#if defined(SYS_openat2) && defined(RESOLVE_BENEATH)
+    struct open_how how;
+    memset(&how, 0, sizeof how);
+    how.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC);
+    how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    for (;;) {
+        const long rc = syscall(SYS_openat2, folder, path, &how, sizeof how);
+        if (rc >= 0) return (int)rc;
+        if (errno == EINTR || errno == EAGAIN) continue;
+        // Some sandboxes answer EPERM to system calls that they do not know.
+        if (errno != ENOSYS && errno != EPERM) return -errno;
+        break;
+    }
+#endif
+    return open_step_by_step(folder, path, flags, (mode_t)mode);
+}

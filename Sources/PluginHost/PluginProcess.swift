@@ -70,6 +70,7 @@ struct PluginProcess: Sendable {
             if let value = getenv(name) { variables[key(name)] = String(cString: value) }
         }
         for (name, value) in specification.environment { variables[key(name)] = value }
+        variables["WIZ_HOST"] = "1"
         variables["WIZ_ENDPOINT"] = endpoint
         variables["WIZ_TICKET"] = ticket
         variables["WIZ_PLUGIN_FOLDER"] = specification.folder

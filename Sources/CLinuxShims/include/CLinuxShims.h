@@ -39,6 +39,9 @@ int wiz_try_lock_exclusive(int fd);
 int wiz_unlock(int fd);
 int wiz_open_lock_file(const char *path, uint32_t mode);
 int wiz_close(int fd);
+// Opens what lies below a folder: a path that leads out of it is refused with EXDEV, one with a link in it with ELOOP (or
+// ENOTDIR). Where the kernel has no openat2 the path is walked step by step, and ".." is refused altogether.
+int wiz_open_beneath(int folder, const char *path, int flags, uint32_t mode);
 
 // Resources.
 int wiz_get_open_file_limit(uint64_t *soft, uint64_t *hard);
@@ -70,6 +73,9 @@ int wiz_signalfd_create(uint64_t signals);
 // The number of a pending signal, 0 if none is pending.
 int wiz_signalfd_read(int fd);
 int wiz_ignore_signal(int signal_number);
+// Catches signals on whichever thread they come: each arrives as one byte, its number, on the descriptor returned.
+// Once in a process: a second call adds signals and returns the same descriptor.
+int wiz_catch_signals(uint64_t signals);
 
 // A joinable thread that starts with every asynchronous signal blocked.
 int wiz_thread_start(uint64_t *handle, size_t stack_byte_count, void *(*body)(void *), void *argument);

@@ -1,0 +1,115 @@
+// What this process knows of the broker's registry: a pure value that takes the pieces of `mesh.watch` in their order.
+
+public import SemanticVersion
+
+/// Who provides a service.
+public struct ServiceState: Sendable, Hashable {
+    /// A version of the service.
+    public struct Offer: Sendable, Hashable {
+        /// The version.
+        public var version: String
+        /// The sessions that provide it and can be called.
+        public var sessions: [UInt64]
+        /// Its methods.
+        public var methods: [String]
+    }
+
+    /// The versions in the range that can be called, the highest first.
+    public var providers: [Offer]
+
+    /// Whether a call would find a provider.
+    public var isAvailable: Bool { !providers.isEmpty }
+    /// The version that a call would be given.
+    public var version: String? { providers.first?.version }
+}
+
+/// A service as `mesh.watch` shows it.
+struct WatchedService: Decodable, Sendable, Hashable {
+    struct Provider: Decodable, Sendable, Hashable {
+        var session: UInt64
+        var state: String
+    }
+
+    struct Method: Decodable, Sendable, Hashable {
+        var name: String
+    }
+
+    var service: String
+    var version: String
+    var providers: [Provider]
+    var methods: [Method]?
+
+    var title: String { service + "@" + version }
+    /// Providers that take calls, now or when they are heard of again.
+    var live: [UInt64] { providers.filter { $0.state != "draining" }.map(\.session).sorted() }
+}
+
+/// A piece of the stream.
+struct WatchPiece: Decodable, Sendable {
+    struct Change: Decodable, Sendable {
+        var kind: String
+        var service: WatchedService
+    }
+
+    var revision: UInt64
+    var services: [WatchedService]?
+    var more: Bool?
+    var changes: [Change]?
+}
+
+/// The registry, as far as it was told.
+struct RegistryMirror: Sendable {
+    private(set) var services: [String: WatchedService] = [:]
+    /// Where to go on; nil before the first snapshot is complete.
+    private(set) var revision: UInt64?
+    private var incoming: [String: WatchedService]?
+
+    /// Takes a piece; true when something that can be seen may have changed.
+    mutating func apply(_ piece: WatchPiece) -> Bool {
+        if let page = piece.services {
+            var all = incoming ?? [:]
+            for service in page where !service.providers.isEmpty { all[service.title] = service }
+            guard piece.more != true else {
+                incoming = all
+                return false
+            }
+            services = all
+            incoming = nil
+            revision = piece.revision
+            return true
+        }
+        for change in piece.changes ?? [] {
+            services[change.service.title] = change.service.providers.isEmpty ? nil : change.service
+        }
+        if revision != nil { revision = piece.revision }
+        return true
+    }
+
+    /// The stream has ended: a snapshot that was not finished is worth nothing.
+    mutating func interrupted() { incoming = nil }
+
+    /// The broker's numbers begin anew.
+    mutating func forgetRevision() {
+        incoming = nil
+        revision = nil
+    }
+
+    /// Who provides a service in a range.
+    func state(_ name: String, _ range: VersionRange) -> ServiceState {
+        let offers = services.values.compactMap { service -> (SemanticVersion, ServiceState.Offer)? in
+            guard service.service == name, !service.live.isEmpty, let version = try? SemanticVersion(service.version),
+                range.contains(version)
+            else { return nil }
+            let methods = (service.methods ?? []).map(\.name).sorted()
+            return (version, .init(version: service.version, sessions: service.live, methods: methods))
+        }
+        return ServiceState(providers: offers.sorted { $1.0 < $0.0 }.map(\.1))
+    }
+
+    /// What there is of a service, for an error's sentence.
+    func explain(_ name: String) -> String {
+        guard revision != nil else { return "the registry could not be read" }
+        let versions = services.values.filter { $0.service == name }.map(\.version).sorted()
+        return versions.isEmpty ? "no service of that name is there" : "there is " + versions.joined(separator: ", ")
+    }
+}
