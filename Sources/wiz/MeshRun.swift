@@ -171,10 +171,8 @@ final class MeshRun: Sendable {
         let manifests = Dictionary(plugins.map { ($0.name, $0.manifest) }) { first, _ in first }
         return HostHooks(
             endpoint: endpoint,
-            ticket: { instance in
-                let name = manifests[instance.plugin]?.name ?? instance.plugin
-                return try broker.issueTicket(name: name, principal: instance.plugin)
-            },
+            // The plugin presents itself by WIZ_PLUGIN_NAME, so that two of one folder are told apart.
+            ticket: { instance in try broker.issueTicket(name: instance.plugin, principal: instance.plugin) },
             awaitReady: { instance, process in
                 let services = manifests[instance.plugin]?.provides.count ?? 0
                 try await watcher.awaitSession(of: instance, process: process, services: services)
