@@ -1,5 +1,6 @@
-// Ctrl-C and SIGTERM: blocked in every thread and read by one thread of their own, which cancels what runs, so that calls
-// are cancelled at their workers and meshes stop in order. A second signal ends the process at once.
+// Ctrl-C and SIGTERM: caught on whichever thread they come (the runtime's own threads cannot be kept from having them
+// unblocked) and read by one thread, which cancels what runs, so that calls are cancelled at their workers and meshes stop
+// in order. A second signal ends the process at once.
 
 import CLinuxShims
 import Glibc
@@ -10,14 +11,10 @@ enum Interrupts {
     private static let handler = Mutex<(@Sendable (Int32) -> Void)?>(nil)
     private static let signals = wiz_signal_bit(SIGINT) | wiz_signal_bit(SIGTERM) | wiz_signal_bit(SIGHUP)
 
-    /// Takes the signals over; must come before any thread is started.
+    /// Takes the signals over.
     static func begin() {
-        _ = wiz_block_signals(signals)
-        let descriptor = wiz_signalfd_create(signals)
-        guard descriptor >= 0 else {
-            _ = wiz_unblock_signals(signals)
-            return
-        }
+        let descriptor = wiz_catch_signals(signals)
+        guard descriptor >= 0 else { return }
         let argument = UnsafeMutableRawPointer(bitPattern: Int(descriptor) + 1)
         var thread: UInt64 = 0
         let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
@@ -34,8 +31,9 @@ enum Interrupts {
         var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while true {
             guard poll(&wait, 1, -1) >= 0 || errno == EINTR else { return }
-            let number = wiz_signalfd_read(descriptor)
-            guard number > 0 else { continue }
+            var byte: UInt8 = 0
+            guard read(descriptor, &byte, 1) == 1 else { continue }
+            let number = Int32(byte)
             if let body = handler.withLock({ $0 }) { body(number) } else { _exit(128 + number) }
         }
     }
