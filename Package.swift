@@ -115,7 +115,9 @@ let package = Package(
         tests("NGramModelTests", dependencies: ["NGramModel"]),
         tests(
             "WizPluginTests",
-            dependencies: ["WizPlugin", "Broker", "BrokerCore", "Manifest", "CLinuxShims", log]
+            dependencies: [
+                "WizPlugin", "Broker", "Manifest", "SemanticVersion", "CLinuxShims", "echo", "filesystem-access", log,
+            ]
         ),
         tests("MeshSimulationTests", dependencies: ["MeshTesting"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),

@@ -309,11 +309,11 @@ int wiz_thread_detach(uint64_t handle) { return -pthread_detach((pthread_t)handl
 uint64_t wiz_thread_self(void) { return (uint64_t)pthread_self(); }
 
 // Every step is opened without following links, so the last folder is below the first whatever happens meanwhile.
-static int open_step_by_step(int folder, const char *path, int flags, mode_t mode) {
+int wiz_open_beneath_by_steps(int folder, const char *path, int flags, uint32_t mode) {
+    if (*path == '/') return -EXDEV;
     char step[256];
     int at = folder;
     int result = -ENOENT;
-    while (*path == '/') path += 1;
     for (;;) {
         const size_t length = strcspn(path, "/");
         if (length >= sizeof step) {
@@ -359,5 +359,5 @@ int wiz_open_beneath(int folder, const char *path, int flags, uint32_t mode) {
         break;
     }
 #endif
-    return open_step_by_step(folder, path, flags, (mode_t)mode);
+    return wiz_open_beneath_by_steps(folder, path, flags, mode);
 }

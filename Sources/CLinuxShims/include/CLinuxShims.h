@@ -42,6 +42,7 @@ int wiz_close(int fd);
 // Opens what lies below a folder: a path that leads out of it is refused with EXDEV, one with a link in it with ELOOP (or
 // ENOTDIR). Where the kernel has no openat2 the path is walked step by step, and ".." is refused altogether.
 int wiz_open_beneath(int folder, const char *path, int flags, uint32_t mode);
+int wiz_open_beneath_by_steps(int folder, const char *path, int flags, uint32_t mode);
 
 // Resources.
 int wiz_get_open_file_limit(uint64_t *soft, uint64_t *hard);
