@@ -112,8 +112,19 @@ struct PrintingLogHandler: LogHandler {
                 ]
             )
         } else {
-            let fields = all.map { " \($0.key)=\($0.value)" }.joined()
-            printer.print(source, "\(event.message)" + Terminal.output.style.dim(fields), mark: mark)
+            // A notice of the broker is a sentence that holds its fields already.
+            let isNotice = all.contains { $0.key == "topic" }
+            guard !isNotice || !isVisit(all) else { return }
+            let fields = isNotice ? "" : all.map { " \($0.key)=\($0.value)" }.joined()
+            printer.print(source, "\(event.message)" + fields, mark: mark)
         }
+    }
+
+    /// Whether a notice tells only that `wiz` itself came or went.
+    private func isVisit(_ fields: [(key: String, value: Logger.Metadata.Value)]) -> Bool {
+        let topic = fields.first { $0.key == "topic" }.map { "\($0.value)" } ?? ""
+        let name = fields.first { $0.key == "name" }.map { "\($0.value)" } ?? ""
+        let cause = fields.first { $0.key == "cause" }.map { "\($0.value)" } ?? "left"
+        return topic.hasPrefix("mesh.session.") && (name == "wiz" || name == "wiz-up") && cause == "left"
     }
 }

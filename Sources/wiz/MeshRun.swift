@@ -214,7 +214,7 @@ extension LogPrinter {
             print("\(id)", text, fields: [.init(key: "stream", value: .string(output.rawValue))])
         case .exited(let id, _, let cause, let ranFor, _):
             let text = "ended: \(cause) after \(Units.text(ranFor))"
-            print("\(id)", text, mark: cause.isSuccess ? .line : .warning)
+            print("\(id)", text, mark: cause.isSuccess || cause == .signalled(SIGTERM) ? .line : .warning)
         case .restarting(let id, let delay): print("\(id)", "starts again in \(Units.text(delay))", mark: .warning)
         case .left(let id, let reason):
             switch reason {

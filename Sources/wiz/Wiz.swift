@@ -24,7 +24,8 @@ struct Wiz: AsyncParsableCommand {
             CommandGroup(
                 name: "Watch it",
                 subcommands: [
-                    Services.self, Plugins.self, Sessions.self, Calls.self, Events.self, Metrics.self, Info.self,
+                    Services.self, Describe.self, Plugins.self, Sessions.self, Calls.self, Events.self, Metrics.self,
+                    Info.self,
                 ]
             ),
             CommandGroup(

@@ -72,7 +72,7 @@ struct ExecutableTests {
         for command in [
             "up", "call", "services", "plugins", "sessions", "calls", "cancel", "sub", "pub", "events", "explain",
             "drain", "kick", "reload", "keys", "bench", "semver", "doctor", "metrics", "info", "version",
-            "completions", "ticket", "validate", "schema", "exit-codes",
+            "completions", "ticket", "describe", "validate", "schema", "exit-codes",
         ] {
             let (output, code) = try run("\(command) --help")
             #expect(code == 0 && output.contains("USAGE: wiz \(command)"), "\(command)")

@@ -10,7 +10,7 @@ struct Explain: AsyncParsableCommand {
         discussion: """
             Examples:
               wiz explain midnight-theme ui.registerTheme
-              wiz explain echo 'ui.>' --action subscribe
+              wiz explain echo subscribe 'ui.>'
 
             Exit code 0 when it is allowed, 5 when it is not.
             """
@@ -25,12 +25,24 @@ struct Explain: AsyncParsableCommand {
 
     @Argument(help: "The principal who would do it: a plugin's name, or the name of a user.")
     var caller: String
-    @Argument(help: "SERVICE.METHOD, a service (--action provide), a topic or a pattern.")
-    var target: String
-    @Option(help: "What it would do.")
-    var action = Action.call
+    @Argument(
+        help: ArgumentHelp(
+            "SERVICE.METHOD; after call, provide, publish or subscribe: a method, a service, a topic or a pattern.",
+            valueName: "[action] target"
+        )
+    )
+    var words: [String]
     @OptionGroup var broker: BrokerOptions
     @OptionGroup var output: OutputOptions
+
+    private var target: String { words.last ?? "" }
+    private var action: Action { words.count == 2 ? Action(rawValue: words[0]) ?? .call : .call }
+
+    func validate() throws {
+        guard words.count <= 2, words.count == 1 || Action(rawValue: words[0]) != nil else {
+            throw ValidationError("type: wiz explain CALLER [call|provide|publish|subscribe] TARGET")
+        }
+    }
 
     func run() async throws {
         let arguments = JSON.object([

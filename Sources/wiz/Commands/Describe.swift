@@ -1,0 +1,27 @@
+// `wiz describe`: what a provider tells about its methods' parameters and results.
+
+import ArgumentParser
+import ConfigDocument
+import MeshClient
+
+struct Describe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print the description of a service: its methods' parameters and results.",
+        discussion: "`wiz services --long SERVICE` shows the methods' properties and the workers."
+    )
+
+    @Argument(help: "The service.")
+    var service: String
+    @Argument(help: "The version. Default: the highest.")
+    var version: String?
+    @OptionGroup var broker: BrokerOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        var entries: [JSON.Entry] = [.init(key: "service", value: .string(service))]
+        if let version { entries.append(.init(key: "version", value: .string(version))) }
+        let arguments = JSON.mapping(entries)
+        let answer = try await broker.withMesh { try await $0.ask("describe", arguments) }
+        output.show(answer) { prettyJSON(answer.json, $0.style) + "\n" }
+    }
+}
