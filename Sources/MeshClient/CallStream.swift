@@ -1,6 +1,6 @@
 // A call with a stream in one direction or both, as its caller sees it.
 
-public import MeshProtocol
+import MeshProtocol
 
 /// Which directions of a call are streams.
 public struct StreamDirections: OptionSet, Sendable, Hashable {

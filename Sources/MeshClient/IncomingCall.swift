@@ -1,6 +1,6 @@
 // A call as its handler sees it, and the registration that brings it.
 
-public import MeshProtocol
+import MeshProtocol
 import Synchronization
 
 /// Answers calls: what it returns is the reply, what it throws ends the call with FAIL.

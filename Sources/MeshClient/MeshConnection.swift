@@ -1,6 +1,6 @@
 // A connection to the broker: the one object from which everything else is reached.
 
-public import MeshProtocol
+import MeshProtocol
 
 /// A connection to the mesh that keeps itself up: it reconnects with its own jitter, registers its services again and
 /// resumes its subscriptions, until it is closed or the broker rejects it for good.

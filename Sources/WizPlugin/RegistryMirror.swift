@@ -1,6 +1,6 @@
 // What this process knows of the broker's registry: a pure value that takes the pieces of `mesh.watch` in their order.
 
-public import SemanticVersion
+import SemanticVersion
 
 /// Who provides a service.
 public struct ServiceState: Sendable, Hashable {

@@ -82,7 +82,8 @@ extension MeshSimulation {
     mutating func act(_ peer: Int) {
         guard peers[peer].link != nil else { return }
         guard peers[peer].stoppedUntil <= now else { return }
-        schedule(.act(peer: peer), after: UInt64(random.pick(1...80)) * 1_000_000)
+        let pause = UInt64(isCalm ? random.pick(50...400) : random.pick(1...80)) * 1_000_000
+        schedule(.act(peer: peer), after: pause)
         guard peers[peer].isWelcome || peers[peer].role == .hostile else { return }
         if now - peers[peer].lastSent > 500_000_000 { send(Ping(nonce: now), from: peer) }
         switch peers[peer].role {
@@ -100,7 +101,7 @@ extension MeshSimulation {
             send(header, body, from: peer)
             if random.once(in: 30) {
                 peers[peer].client.pending[header.id.rawValue]?.duplicates += 1
-                send(header, from: peer)
+                send(CallHeader(id: header.id, service: "alpha", method: "once"), from: peer)
             }
         }
         guard let id = peers[peer].client.pending.keys.sorted().randomElement(using: &random),
@@ -273,11 +274,16 @@ extension MeshSimulation {
         schedule(.connect(peer: peer), after: UInt64(random.pick(50...900)) * 1_000_000)
     }
 
+    /// Nobody waits for anything.
+    private var isDone: Bool {
+        peers.allSatisfy { $0.client.pending.isEmpty } && core.calls(after: nil, limit: 1, now: instant).isEmpty
+    }
+
     /// No more faults and no new calls: everything must come to its end.
     mutating func calmDown() {
         isCalm = true
         let end = now + 60_000_000_000
-        while report.violations.isEmpty, now < end, report.steps < options.stepCount * 100 { step() }
+        while report.violations.isEmpty, now < end, !isDone { step() }
         guard report.violations.isEmpty else { return }
         for peer in peers where !peer.client.pending.isEmpty {
             report.violations.append("\(peer.name) still waits for calls \(peer.client.pending.keys.sorted())")

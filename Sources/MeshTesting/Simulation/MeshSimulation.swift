@@ -61,6 +61,8 @@ public struct MeshSimulation: ~Copyable {
         /// A peer learns that its link is gone.
         case peerLearns(link: Int)
         case goOn(peer: Int)
+        /// A fault, in words.
+        case fault(String)
     }
 
     struct Scheduled: Comparable {
@@ -87,6 +89,8 @@ public struct MeshSimulation: ~Copyable {
     var begun: [UInt64: String] = [:]
     var nextTag: UInt64 = 1
     var isCalm = false
+    /// What has happened lately, written down only when something is wrong.
+    var recent: [(at: UInt64, happening: Happening)] = []
     var report: SimulationReport
 
     /// Sets the world up.
@@ -147,6 +151,7 @@ public struct MeshSimulation: ~Copyable {
     public mutating func run() -> SimulationReport {
         while report.violations.isEmpty, report.steps < options.stepCount { step() }
         if report.violations.isEmpty { calmDown() }
+        if !report.violations.isEmpty { report.trace = recent.suffix(60).map { line($0.at, $0.happening) } }
         for peer in peers {
             report.calls += peer.client.startedCount
             report.ends += peer.client.endedCount
@@ -163,7 +168,8 @@ public struct MeshSimulation: ~Copyable {
             core.timePassed(now: instant, into: &outbox)
         } else if let scheduled = agenda.popMin() {
             now = max(now, scheduled.at)
-            note("\(scheduled.happening)")
+            recent.append((now, scheduled.happening))
+            if recent.count > 200 { recent.removeFirst(100) }
             run(scheduled.happening)
             if !isCalm, random.once(in: options.faultInterval) { fault() }
         }
@@ -189,6 +195,8 @@ public struct MeshSimulation: ~Copyable {
             peers[peer].lost()
             let pause = UInt64(random.pick(50...900)) * 1_000_000
             schedule(.connect(peer: peer), after: pause)
+        case .fault:
+            break
         case .goOn(let peer):
             peers[peer].stoppedUntil = 0
             schedule(.act(peer: peer), after: 0)
@@ -290,9 +298,19 @@ public struct MeshSimulation: ~Copyable {
         random.once(in: 20) ? UInt64(random.pick(1...300)) * 1_000_000 : UInt64(random.pick(10...900)) * 1_000
     }
 
-    mutating func note(_ text: @autoclosure () -> String) {
-        if report.trace.count >= 60 { report.trace.removeFirst(20) }
-        report.trace.append("\(now / 1_000) µs  \(text())")
+    mutating func note(_ fault: String) { recent.append((now, .fault(fault))) }
+
+    /// An event in one line, its frame decoded.
+    private func line(_ at: UInt64, _ happening: Happening) -> String {
+        let what =
+            switch happening {
+            case .atBroker(let link, let frame):
+                "\(peers[links[link].peer].name) → broker: "
+                    + ((try? Header.decode(frame.header)).map { "\($0)" } ?? "rubbish \(frame.header)")
+            case .atPeer(let link, let header, _): "broker → \(peers[links[link].peer].name): \(header)"
+            default: "\(happening)"
+            }
+        return "\(at / 1_000) µs  \(what)"
     }
 
     /// Compares the books.

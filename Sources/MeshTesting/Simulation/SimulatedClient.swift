@@ -13,7 +13,7 @@ struct PendingCall {
     var nextRequest: UInt32 = 0
     var requestsLeft: Int
     var isCancelled = false
-    /// Duplicates of its id that were sent on purpose: each is answered with ALREADY_EXISTS.
+    /// Further CALLs with its id that were sent on purpose: each is answered, with ALREADY_EXISTS while the call lives.
     var duplicates = 0
 }
 
@@ -108,7 +108,13 @@ struct SimulatedClient {
     }
 
     private mutating func ended(_ id: UInt64) -> String? {
-        guard pending.removeValue(forKey: id) != nil else { return "a second end of call \(id)" }
+        guard let call = pending[id] else { return "a second end of call \(id)" }
+        if call.duplicates > 0 {
+            pending[id]?.duplicates -= 1
+            pending[id]?.flags = []
+        } else {
+            pending[id] = nil
+        }
         endedCount += 1
         return nil
     }
