@@ -116,7 +116,8 @@ let package = Package(
         tests(
             "WizPluginTests",
             dependencies: [
-                "WizPlugin", "Broker", "Manifest", "SemanticVersion", "CLinuxShims", "echo", "filesystem-access", log,
+                "WizPlugin", "Broker", "Manifest", "SemanticVersion", "CLinuxShims", log,
+                "echo", "filesystem-access", "midnight-theme", "ngram-llm", "ui",
             ]
         ),
         tests("MeshSimulationTests", dependencies: ["MeshTesting"]),

@@ -174,14 +174,3 @@ extension Journal {
         }
     }
 }
-
-extension TestMesh {
-    /// Returns once a service is there.
-    func awaitService(_ name: String) async throws {
-        let stream = try await client.openStream(
-            .service("mesh", method: "watch"),
-            options: CallOptions(idle: CallOptions.unbounded)
-        )
-        for try await chunk in stream where chunk.text.contains("\"service\":\"\(name)\"") { return }
-    }
-}

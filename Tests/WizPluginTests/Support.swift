@@ -90,6 +90,17 @@ final class TestMesh: Sendable {
     }
 }
 
+extension TestMesh {
+    /// Returns once a service is there.
+    func awaitService(_ name: String) async throws {
+        let stream = try await client.openStream(
+            .service("mesh", method: "watch"),
+            options: CallOptions(idle: CallOptions.unbounded)
+        )
+        for try await chunk in stream where chunk.text.contains("\"service\":\"\(name)\"") { return }
+    }
+}
+
 /// Runs a test with a mesh of its own.
 func withMesh(_ body: (TestMesh) async throws -> Void) async throws {
     let mesh = try await TestMesh()

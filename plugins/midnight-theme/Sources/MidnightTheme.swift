@@ -37,8 +37,14 @@ final class MidnightTheme: Plugin {
 
     func register(_ registry: ServiceRegistry) async throws {
         let ui = try await registry.requireService(UIClient.self)
-        try await Self.bring(to: ui, registry.logger)
-        let task = Task { await Self.follow(ui, registry.logger) }
+        var known = try await Self.sessions(ui.handle.state())
+        do {
+            try await Self.bring(to: ui, registry.logger)
+        } catch let error as MeshError where error.status == .unavailable || error.status == .notFound {
+            registry.logger.warning("ui has gone again: \(error)")
+            known = []
+        }
+        let task = Task { [known] in await Self.follow(ui, known: known, registry.logger) }
         following.withLock { $0 = task }
     }
 
@@ -54,15 +60,19 @@ final class MidnightTheme: Plugin {
         logger.info("the theme midnight is registered")
     }
 
+    private static func sessions(_ state: ServiceState) -> Set<UInt64> { Set(state.providers.flatMap(\.sessions)) }
+
     /// Brings the theme to each provider of `ui` that was not there before.
-    private static func follow(_ ui: UIClient, _ logger: Logger) async {
-        var known: Set<UInt64>?
+    private static func follow(_ ui: UIClient, known: Set<UInt64>, _ logger: Logger) async {
+        var known = known
         for await state in ui.handle.updates {
-            let present = Set(state.providers.flatMap(\.sessions))
-            defer { known = present }
-            guard let known, !present.subtracting(known).isEmpty else { continue }
+            let present = sessions(state)
+            let isNew = !present.isSubset(of: known)
+            known.formIntersection(present)
+            guard isNew else { continue }
             do {
                 try await bring(to: ui, logger)
+                known = present
             } catch {
                 logger.warning("the theme could not be registered again: \(error)")
             }
