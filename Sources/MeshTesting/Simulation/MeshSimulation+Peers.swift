@@ -25,8 +25,11 @@ extension MeshSimulation {
     mutating func arriveAtPeer(_ link: Int, _ header: Header, _ body: BodyLedger.Body?) {
         let peer = links[link].peer
         guard peers[peer].link == link else { return }
-        guard peers[peer].stoppedUntil <= now else {
-            schedule(.atPeer(link: link, header, body), after: peers[peer].stoppedUntil - now)
+        guard peers[peer].stoppedUntil < now else {
+            // One nanosecond later than anything that is to arrive then, so that order is kept.
+            let later = peers[peer].stoppedUntil + 1
+            links[link].lastArrivalAtPeer = max(links[link].lastArrivalAtPeer, later)
+            schedule(.atPeer(link: link, header, body), after: later - now)
             return
         }
         switch header {
@@ -231,7 +234,9 @@ extension MeshSimulation {
         case 2:
             let name = peers[peer].name
             note("\(name) stops")
-            peers[peer].stoppedUntil = now + UInt64(random.pick(100...6000)) * 1_000_000
+            // An odd moment, at which nothing else arrives.
+            let end = (now + UInt64(random.pick(100...6000)) * 1_000_000) / 1000 * 1000 + 1
+            peers[peer].stoppedUntil = max(peers[peer].stoppedUntil, end)
             let pause = peers[peer].stoppedUntil - now
             schedule(.goOn(peer: peer), after: pause)
         case 3:

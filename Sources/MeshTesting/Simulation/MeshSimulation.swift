@@ -198,7 +198,7 @@ public struct MeshSimulation: ~Copyable {
         case .fault:
             break
         case .goOn(let peer):
-            peers[peer].stoppedUntil = 0
+            guard peers[peer].stoppedUntil <= now else { return }
             schedule(.act(peer: peer), after: 0)
         }
     }
