@@ -3,7 +3,9 @@
 
 public import MeshProtocol
 
-/// A call to the service `mesh` that has passed the permissions. The shell answers with ``BrokerCore/answer(_:body:contentType:now:into:)``
+/// A call to the service `mesh` that has passed the permissions.
+///
+/// The shell answers with ``BrokerCore/answer(_:body:contentType:now:into:)``
 /// or ``BrokerCore/refuse(_:with:now:into:)``; streams take ``BrokerCore/stream(_:body:byteCount:contentType:now:into:)`` before.
 public struct AdministrativeCall: Sendable, Hashable {
     /// Names the call in the answers.

@@ -258,7 +258,9 @@ extension BrokerCore {
         end(session, request, into: &outbox)
     }
 
-    /// Takes a registration back. Whoever calls settles the registry afterwards.
+    /// Takes a registration back.
+    ///
+    /// Whoever calls settles the registry afterwards.
     mutating func withdraw(_ registration: RegistrationIndex, now: MeshInstant, into outbox: inout Outbox) {
         let slot = registry.registrations[registration.at]
         serviceNotice(false, registration, now: now, into: &outbox)

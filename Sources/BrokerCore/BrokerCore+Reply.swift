@@ -179,7 +179,9 @@ extension BrokerCore {
         failRequest(session, request, failure, now: now, into: &outbox)
     }
 
-    /// Takes a call from its worker; the worker's slot comes back. The call waits for what is to become of it.
+    /// Takes a call from its worker; the worker's slot comes back.
+    ///
+    /// The call waits for what is to become of it.
     mutating func leaveWorker(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
         noLongerOverdue(call, now: now, into: &outbox)
         let worker = calls.slots[call.at].worker

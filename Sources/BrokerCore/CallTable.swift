@@ -5,7 +5,9 @@ import MeshProtocol
 
 /// One call.
 struct CallSlot {
-    /// Where a call stands. `queued ⇄ dispatched → accepted → free`; `dispatched | accepted → cancelling → free`.
+    /// Where a call stands.
+    ///
+    /// `queued ⇄ dispatched → accepted → free`; `dispatched | accepted → cancelling → free`.
     enum Phase: UInt8 {
         case free
         /// Waits in a pool.

@@ -1,6 +1,8 @@
 // What the core and its shell call things between them: connections, payloads, sessions.
 
-/// A connection as the shell knows it. A handle, never an identity, and never shown to a peer.
+/// A connection as the shell knows it.
+///
+/// A handle, never an identity, and never shown to a peer.
 public struct PeerHandle: Hashable, Sendable {
     /// The listener's number in the high half, the transport's routing id in the low half.
     public var rawValue: UInt64
@@ -14,7 +16,9 @@ public struct PeerHandle: Hashable, Sendable {
     @inlinable public var routingID: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 }
 
-/// A payload that the shell keeps for the core. Whoever gets a handle owns one reference: it gives it back with exactly one
+/// A payload that the shell keeps for the core.
+///
+/// Whoever gets a handle owns one reference: it gives it back with exactly one
 /// ``Outbox`` send that moves it or one release. A send that shares leaves the reference with the core.
 public struct BodyHandle: Hashable, Sendable {
     /// The shell's slot; ``none`` for a message without a payload.

@@ -1,42 +1,70 @@
 // Every limit of the broker, each with its default and the reason for it. The shell may set them from the mesh file.
 
-/// What the broker allows. All counts are inclusive.
+/// What the broker allows.
+///
+/// All counts are inclusive.
 public struct Limits: Sendable, Hashable {
-    /// Payload of one message in bytes. 1 MiB: larger frames would outlast heartbeats on slow links; larger data goes in streams.
+    /// Payload of one message in bytes.
+    ///
+    /// 1 MiB: larger frames would outlast heartbeats on slow links; larger data goes in streams.
     public var payloadByteCount = 1 << 20
-    /// Sessions in all. Each idle one costs about 45 KiB with its connection; 10 000 are 450 MB.
+    /// Sessions in all.
+    ///
+    /// Each idle one costs about 45 KiB with its connection; 10 000 are 450 MB.
     public var sessionCount = 10_000
-    /// Sessions of one principal. A loop that connects anew must not take the places of all others.
+    /// Sessions of one principal.
+    ///
+    /// A loop that connects anew must not take the places of all others.
     public var sessionCountPerPrincipal = 1_000
-    /// Connections that have not said HELLO. Bounds what strangers can hold.
+    /// Connections that have not said HELLO.
+    ///
+    /// Bounds what strangers can hold.
     public var unwelcomedCount = 256
-    /// Time for HELLO, in milliseconds. A local peer needs one; a slow link a few hundred.
+    /// Time for HELLO, in milliseconds.
+    ///
+    /// A local peer needs one; a slow link a few hundred.
     public var helloMilliseconds: UInt64 = 5_000
-    /// Heartbeat that peers are asked for, in milliseconds. Four missed ones make a dead peer: gone within 3 s.
+    /// Heartbeat that peers are asked for, in milliseconds.
+    ///
+    /// Four missed ones make a dead peer: gone within 3 s.
     public var heartbeatMilliseconds: UInt32 = 700
-    /// Calls in flight of one session as caller. The benchmark's widest window is 1 000; a gateway needs some thousands.
+    /// Calls in flight of one session as caller.
+    ///
+    /// The benchmark's widest window is 1 000; a gateway needs some thousands.
     public var callCountPerSession = 4_096
-    /// Calls in flight in all. Each costs about half a KiB of state and its payload.
+    /// Calls in flight in all.
+    ///
+    /// Each costs about half a KiB of state and its payload.
     public var callCount = 1_000_000
-    /// Calls waiting for one service and version. At 1 ms each on one worker, a thousand wait a second.
+    /// Calls waiting for one service and version.
+    ///
+    /// At 1 ms each on one worker, a thousand wait a second.
     public var queueCount = 4_096
-    /// Payload bytes waiting for one service and version. 64 MiB is what a small machine can spare.
+    /// Payload bytes waiting for one service and version.
+    ///
+    /// 64 MiB is what a small machine can spare.
     public var queueByteCount = 64 << 20
     /// Services that one session provides.
     public var serviceCountPerSession = 256
-    /// Registrations in all. The registry is soft state in memory.
+    /// Registrations in all.
+    ///
+    /// The registry is soft state in memory.
     public var registrationCount = 100_000
     /// Capacity that one registration may claim.
     public var capacity: UInt32 = 65_536
     /// Subscriptions of one session.
     public var subscriptionCountPerSession = 1_024
-    /// Topics whose last value is kept. The oldest goes first.
+    /// Topics whose last value is kept.
+    ///
+    /// The oldest goes first.
     public var retainedTopicCount = 10_000
     /// Payload bytes of kept last values and history.
     public var retainedByteCount = 64 << 20
     /// Events kept for each topic that asks for history.
     public var historyCount = 100
-    /// Subscribers that one event may go to. A fan-out of ten thousand takes about 10 ms of the mesh thread.
+    /// Subscribers that one event may go to.
+    ///
+    /// A fan-out of ten thousand takes about 10 ms of the mesh thread.
     public var fanOutCount = 10_000
     /// Credit in messages that a stream or a subscription may hold; more is cut to this.
     public var creditMessageCount: UInt32 = 65_536
@@ -64,7 +92,9 @@ public struct Limits: Sendable, Hashable {
     public var registryChangeCount = 4_096
     /// Entries in a page of the service `mesh`; keeps a request from holding the mesh thread.
     public var pageCount = 1_000
-    /// Decisions kept in the route cache. Dropped whole when full or when the policy changes.
+    /// Decisions kept in the route cache.
+    ///
+    /// Dropped whole when full or when the policy changes.
     public var routeCacheCount = 65_536
     /// A ticket's life until it is used, in milliseconds: a slow process start.
     public var ticketMilliseconds: UInt64 = 60_000

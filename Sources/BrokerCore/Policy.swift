@@ -1,6 +1,8 @@
 // Who may do what: the model that the mesh file fills in. Evaluation is in PolicyEngine.swift.
 
-/// The policy of a mesh: roles, principals and rules. Deny wins; what no rule allows is denied.
+/// The policy of a mesh: roles, principals and rules.
+///
+/// Deny wins; what no rule allows is denied.
 public struct Policy: Sendable, Hashable {
     /// What a rule speaks about.
     public enum Action: String, Sendable, Hashable, CaseIterable {
@@ -30,7 +32,9 @@ public struct Policy: Sendable, Hashable {
         public var subject: String
         /// What.
         public var action: Action
-        /// On what: words joined by dots, `*` for one word, `>` for the rest. Words of a service's name that hold dots count as words.
+        /// On what: words joined by dots, `*` for one word, `>` for the rest.
+        ///
+        /// Words of a service's name that hold dots count as words.
         public var target: String
         /// Where the rule stands, for refusals and `wiz explain`: `mesh.yaml:12`.
         public var origin: String
@@ -49,7 +53,7 @@ public struct Policy: Sendable, Hashable {
     public struct Principal: Sendable, Hashable {
         /// The roles it has.
         public var roles: Set<String>
-        /// The named permissions granted to it: `storage`, `networking` …
+        /// The named permissions granted to it, `storage` for example.
         public var permissions: Set<String>
         /// Where it stands, for messages.
         public var origin: String
@@ -66,7 +70,9 @@ public struct Policy: Sendable, Hashable {
     public var rules: [Rule] = []
     /// The principals by name.
     public var principals: [String: Principal] = [:]
-    /// The principal of a local user who comes without a ticket, by uid. Users that are not listed are not taken in.
+    /// The principal of a local user who comes without a ticket, by uid.
+    ///
+    /// Users that are not listed are not taken in.
     public var localUsers: [UInt32: String] = [:]
     /// The role whose principals may do everything: `operator`.
     public var operatorRole = "operator"

@@ -11,7 +11,9 @@ struct PoolMember: BitwiseCopyable {
     var membership: UInt32
     /// The method in the worker's home pool, for pools of one method.
     var method = MethodIndex.none
-    /// The order of choice: the least first. ``full`` when it takes nothing now.
+    /// The order of choice: the least first.
+    ///
+    /// ``full`` when it takes nothing now.
     var key: UInt64 = PoolMember.full
     /// Under the weighted policy: what it has been given, in units of its share.
     var pass: UInt64 = 0
@@ -100,7 +102,9 @@ struct PoolSlot {
 }
 
 extension Registry {
-    /// Chooses a worker with room; nil when there is none. With an affinity key, the one that the key belongs to among
+    /// Chooses a worker with room; nil when there is none.
+    ///
+    /// With an affinity key, the one that the key belongs to among
     /// those with room.
     @inline(__always)
     mutating func choose(in pool: PoolIndex, affinity: UnsafeRawBufferPointer) -> PoolMember? {

@@ -105,7 +105,9 @@ struct Registry {
         return index
     }
 
-    /// Takes a registration out of all pools. Its slot stays while calls are in flight.
+    /// Takes a registration out of all pools.
+    ///
+    /// Its slot stays while calls are in flight.
     mutating func withdraw(_ index: RegistrationIndex) {
         precondition(
             registrations[index.at].state == .live,

@@ -168,7 +168,9 @@ struct RouteCache {
     }
 }
 
-/// What a decision depends on. Lives no longer than the header it points into.
+/// What a decision depends on.
+///
+/// Lives no longer than the header it points into.
 struct RouteKey {
     var kind: RouteCache.Kind
     var principal: PrincipalIndex

@@ -5,7 +5,9 @@ import MeshProtocol
 
 /// One connection: strangers first, then a session.
 struct SessionSlot {
-    /// Where a connection stands. `awaitingHello → active → free`, or `awaitingHello → free`.
+    /// Where a connection stands.
+    ///
+    /// `awaitingHello → active → free`, or `awaitingHello → free`.
     enum State: UInt8 {
         case free
         case awaitingHello

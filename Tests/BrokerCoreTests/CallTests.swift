@@ -96,7 +96,9 @@ struct CallTests {
         _ = try caller.call("echo")
         var seen: Set<UInt64> = []
         for _ in 0..<3 {
-            let worker = try #require(workers.first { seen.contains($0.session.rawValue) == false && $0.hasMail(bench) })
+            let worker = try #require(
+                workers.first { seen.contains($0.session.rawValue) == false && $0.hasMail(bench) }
+            )
             seen.insert(worker.session.rawValue)
             let call = try worker.expectCall()
             worker.send(.refuse(Refuse(status: .resourceExhausted, id: call.id, message: "busy")))
@@ -191,7 +193,7 @@ struct CallTests {
         _ = try caller.expectFail(.cancelled)
         try worker.expectCancel(lease)
         bench.keepAlive([worker, caller], milliseconds: 2_100)
-        #expect(bench.core.sessions(after: nil, limit: 1, now: bench.now).first?.state == .suspect)
+        #expect(bench.sessions(after: nil, limit: 1, now: bench.now).first?.state == .suspect)
         _ = worker.take()
         _ = caller.take()
         let waiting = try caller.call("echo")

@@ -148,6 +148,15 @@ final class CoreBench {
 
     func mailCount(_ peer: PeerHandle) -> Int { inboxes[peer]?.count ?? 0 }
 
+    // Macros cannot look into a core that is not copied, so the bench looks for them.
+    func knows(_ peer: PeerHandle) -> Bool { core.knows(peer) }
+    func isLive(_ lease: LeaseID) -> Bool { core.isLive(lease) }
+    func sessions(after: SessionID?, limit: Int, now: MeshInstant) -> [SessionSnapshot] {
+        core.sessions(after: after, limit: limit, now: now)
+    }
+    func services(after: String?, limit: Int) -> [ServiceSnapshot] { core.services(after: after, limit: limit) }
+    func registryChanges(since revision: UInt64) -> RegistryChanges { core.registryChanges(since: revision) }
+
     func takeNotices() -> [Notice] {
         defer { notices = [] }
         return notices
@@ -272,13 +281,17 @@ final class Peer {
 
     func expectCall() throws -> CallHeader {
         let header = next()
-        guard case .call(let call)? = header else { throw BenchError.unexpected("no CALL but \(String(describing: header))") }
+        guard case .call(let call)? = header else {
+            throw BenchError.unexpected("no CALL but \(String(describing: header))")
+        }
         return call
     }
 
     func expectFail(_ status: Status) throws -> Fail {
         let header = next()
-        guard case .fail(let fail)? = header else { throw BenchError.unexpected("no FAIL but \(String(describing: header))") }
+        guard case .fail(let fail)? = header else {
+            throw BenchError.unexpected("no FAIL but \(String(describing: header))")
+        }
         #expect(fail.status == status, "\(fail.message)")
         #expect(!fail.message.isEmpty)
         return fail
