@@ -51,7 +51,7 @@ struct Target {
     }
 }
 
-/// A DEALER with a session, or several: every `connect` of the socket is a peer of its own to the middle, and what is
+/// A DEALER with a session, or several: every connection of the socket is a peer of its own to the middle, and what is
 /// sent goes to them in turn.
 struct Link: ~Copyable {
     let socket: Socket
@@ -85,7 +85,7 @@ struct Link: ~Copyable {
     }
 
     private mutating func greet(_ part: Part, at endpoint: String) throws {
-        for _ in 0..<connectionCount { try socket.connect(endpoint) }
+        for spelling in 0..<connectionCount { try socket.connect(Link.spell(endpoint, spelling)) }
         let greeting =
             middle == .relay ? [0, part.rawValue] : Hello(name: "bench", version: "1.0.0", sdk: "mesh-bench").encoded()
         for _ in 0..<connectionCount { try greeting.withUnsafeBytes { try send($0, nil) } }
@@ -95,6 +95,20 @@ struct Link: ~Copyable {
                 throw BenchError("the broker did not take the session in: \(describe())")
             }
         }
+    }
+
+    /// Spells an ipc endpoint in one of many ways, by slashes that do not count: a DEALER connects only once to the same text.
+    private static func spell(_ endpoint: String, _ number: Int) -> String {
+        var (diagonal, first) = (0, number)
+        while first > diagonal {
+            diagonal += 1
+            first -= diagonal
+        }
+        guard number > 0, let last = endpoint.lastIndex(of: "/") else { return endpoint }
+        let head = endpoint[..<last]
+        guard let before = head.lastIndex(of: "/") else { return endpoint }
+        let slashes = { (count: Int) in String(repeating: "/", count: count) }
+        return head[..<before] + slashes(first) + head[before...] + slashes(diagonal - first) + endpoint[last...]
     }
 
     private init(_ socket: consuming Socket, _ middle: Middle, _ connectionCount: Int) {

@@ -64,7 +64,13 @@ enum Roles {
         let finding: Finding
         switch name {
         case "unary":
-            var driver = try UnaryDriver(context, target, window: count, byteCount: size)
+            var driver = try UnaryDriver(
+                context,
+                target,
+                service: options.optional("service") ?? Bench.service,
+                window: count,
+                byteCount: size
+            )
             finding = try driver.run(warmUp: warmUp, seconds: seconds)
         case "stream":
             var driver = try StreamDriver(context, target, streamCount: count, byteCount: size)
@@ -81,7 +87,6 @@ enum Roles {
         let context = try Context(maximumSocketCount: 1_023)
         let target = try Target(options)
         let count = try options.number("count", default: 1_000)
-        // In groups, since the broker bounds the connections that have not said HELLO yet.
         var links = try IdleLinks(context, target, count: count)
         say("ready")
         try links.run()
@@ -112,19 +117,46 @@ enum Roles {
     }
 }
 
-/// Sessions that say PING now and then.
+/// Sessions that say PING now and then: groups of connections, one socket each, begun one group after the other, so that
+/// the queue of connections to accept never fills.
 struct IdleLinks: ~Copyable {
-    private var first: Link
+    private let links: UnsafeMutablePointer<Link>
+    private var count = 0
+    private static let groupCount = 100
 
     init(_ context: Context, _ target: Target, count: Int) throws {
-        first = try Link.open(context, target, part: .subscriber, connectionCount: count)
+        let groups = (count + Self.groupCount - 1) / Self.groupCount
+        links = .allocate(capacity: groups)
+        try open(context, target, count: count)
+    }
+
+    private mutating func open(_ context: Context, _ target: Target, count total: Int) throws {
+        for start in stride(from: 0, to: total, by: Self.groupCount) {
+            let size = min(Self.groupCount, total - start)
+            (links + count).initialize(
+                to: try Link.open(context, target, part: .subscriber, connectionCount: size)
+            )
+            count += 1
+            try beat()
+        }
+    }
+
+    deinit {
+        links.deinitialize(count: count)
+        links.deallocate()
     }
 
     mutating func run() throws {
         while true {
-            _ = try first.wait(upTo: .milliseconds(100))
-            while try first.receive() {}
-            if first.middle == .mesh { try first.keepAlive() }
+            _ = try links[0].wait(upTo: .milliseconds(50))
+            try beat()
+        }
+    }
+
+    private func beat() throws {
+        for index in 0..<count {
+            while try links[index].receive() {}
+            if links[index].middle == .mesh { try links[index].keepAlive() }
         }
     }
 }

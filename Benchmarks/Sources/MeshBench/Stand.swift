@@ -26,7 +26,9 @@ struct Stand {
     /// Joins a broker that serves already, on one of its endpoints, with a worker.
     static func mesh(_ executable: String, _ broker: BrokerProcess, keys: StandKeys? = nil) throws -> Stand {
         let endpoint = keys == nil ? broker.localEndpoint : broker.networkEndpoint
-        let connection = ["--middle", "mesh", "--endpoint", endpoint] + (keys?.connection(broker.publicKey) ?? [])
+        var connection = ["--middle", "mesh", "--endpoint", endpoint] + (keys?.connection(broker.publicKey) ?? [])
+        // One broker serves both endpoints: each has its own worker, and calls must not go to the other one's.
+        connection += ["--service", keys == nil ? "bench" : "bench-curve"]
         return try Stand(.mesh, broker.child, connection, executable)
     }
 

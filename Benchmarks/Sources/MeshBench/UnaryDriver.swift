@@ -27,9 +27,7 @@ struct UnaryDriver: ~Copyable {
     private var link: Link
     private let window: Int
     private let payload: [UInt8]
-    private let call = Stencil(
-        CallHeader(contentType: .bytes, id: WireID(rawValue: 1), service: Bench.service, method: Bench.echo)
-    )
+    private let call: Stencil
     private var sentAt: [Int64]
     private var free: [Int]
     private var serial: UInt64 = 0
@@ -39,8 +37,11 @@ struct UnaryDriver: ~Copyable {
     /// The low bits of a call's id say which place of the window it has.
     private static let placeBits: UInt64 = 16
 
-    init(_ context: Context, _ target: Target, window: Int, byteCount: Int) throws {
+    init(_ context: Context, _ target: Target, service: String, window: Int, byteCount: Int) throws {
         link = try Link.open(context, target, part: .caller)
+        call = Stencil(
+            CallHeader(contentType: .bytes, id: WireID(rawValue: 1), service: service, method: Bench.echo)
+        )
         self.window = window
         payload = Array(repeating: 0x61, count: byteCount)
         sentAt = Array(repeating: 0, count: window)

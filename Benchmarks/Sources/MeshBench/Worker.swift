@@ -66,7 +66,7 @@ struct Worker: ~Copyable {
         switch link.verb {
         case Verb.call.rawValue: if !isSilent { try take() }
         case Verb.credit.rawValue: try proceed()
-        case Verb.cancel.rawValue: streams[link.id] = nil
+        case Verb.cancel.rawValue: try stop()
         case Verb.bye.rawValue, Verb.reject.rawValue: throw BenchError("the session ended: \(link.describe())")
         default: break
         }
@@ -81,6 +81,13 @@ struct Worker: ~Copyable {
             (bytes.loadUnaligned(as: UInt32.self), bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
         }
         streams[id] = try push(id, Stream(chunkByteCount: Int(size), remaining: Int(count), credit: credit))
+    }
+
+    /// Acknowledges a CANCEL, so that the broker gives the slot to others.
+    private mutating func stop() throws {
+        let id = link.id
+        guard isSilent || streams.removeValue(forKey: id) != nil else { return }
+        try link.send(end.with(id: id), nil)
     }
 
     private mutating func proceed() throws {
