@@ -110,6 +110,7 @@ let package = Package(
         ),
         tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
+        tests("BrokerCoreTests", dependencies: ["BrokerCore", "MeshProtocol", "SemanticVersion"]),
         tests("BrokerCorePartsTests", dependencies: ["BrokerCore", "MeshProtocol"]),
         tests("MeshProtocolTests", dependencies: ["MeshProtocol"]),
         tests("NGramModelTests", dependencies: ["NGramModel"]),
