@@ -92,9 +92,16 @@ check "the model said something" '[ "$(wc -w <"$work/answer")" -ge 5 ]'
 title "Load over two workers: the broker gives each what it can take"
 run bench llm.complete --stream --window 4 --duration 3s --payload '{"prompt":"The broker","maxTokens":8}'
 check "the load ran without a failure" '[ $code -eq 0 ]'
-run services --json
-shares=$("$wiz" sessions --json | grep -oE '"leasesTaken":[0-9]+' || true)
-check "both workers of the model are there" '[ "$("$wiz" sessions --json | grep -o "\"name\":\"ngram-llm\"" | wc -l)" -eq 2 ]'
+say "four streams at once; which session answered each:"
+streams=()
+for number in 1 2 3 4; do
+    "$wiz" call llm.complete '{"prompt":"The broker","maxTokens":12}' --stream --json --timing >"$work/stream.$number" 2>&1 &
+    streams+=($!)
+done
+wait "${streams[@]}"
+providers=$(cat "$work"/stream.* | grep -oE '"provider":[0-9]+' | sort | uniq -c)
+show "$providers"
+check "both workers of the model shared the load" '[ "$(wc -l <<<"$providers")" -eq 2 ]'
 
 title "A missed deadline: the caller is told which clock ran out, and the worker's task ends"
 run call echo.sleep '{"milliseconds":60000}' --deadline 300ms
