@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the benchmarks in release mode and runs them: the mesh next to a bare relay and, when it is installed, NATS.
-#   Scripts/bench.sh [--json] [--check] [--only process,core,wire] [--rounds 3] [--milliseconds 600]
+#   Scripts/bench.sh [--json] [--check] [--only process,core,wire] [--rounds 5] [--milliseconds 350]
 # --check ends with 1 when a target is missed. NATS is measured when nats-server and libnats-dev are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -113,7 +113,9 @@ struct TopicTrie: Sendable {
     /// Appends the slots of all matching subscriptions; nothing for what is longer than a topic may be.
     func match(_ topic: UnsafeRawBufferPointer, into slots: inout [Int32]) {
         guard !topic.isEmpty, topic.count <= WireLimits.topicByteCount else { return }
-        withUnsafeTemporaryAllocation(of: Word.self, capacity: Self.wordCount + 1) { words in
+        // No more room than the topic's words need: what is over a kilobyte would come from the heap, for each event.
+        let wordCount = topic.reduce(1) { count, byte in byte == Self.dot ? count + 1 : count }
+        withUnsafeTemporaryAllocation(of: Word.self, capacity: min(wordCount, Self.wordCount + 1)) { words in
             var count = 0
             var start = 0
             while start <= topic.count, count < words.count {

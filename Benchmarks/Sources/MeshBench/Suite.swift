@@ -15,8 +15,8 @@ struct Suite {
 
     init(_ options: Options) throws {
         self.options = options
-        rounds = max(1, try options.number("rounds", default: 3))
-        milliseconds = try options.number("milliseconds", default: 600)
+        rounds = max(1, try options.number("rounds", default: 5))
+        milliseconds = try options.number("milliseconds", default: 350)
         var path = [CChar](repeating: 0, count: 4_096)
         guard readlink("/proc/self/exe", &path, path.count - 1) > 0 else { throw BenchError("/proc is not mounted") }
         executable = Suite.string(path)
