@@ -36,7 +36,9 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
     public var calls = 0
     /// Calls whose end their caller saw.
     public var ends = 0
-    /// What was wrong; empty when all was well. The run ends at the first.
+    /// What was wrong; empty when all was well.
+    ///
+    /// The run ends at the first.
     public var violations: [String] = []
     /// The last events before a violation.
     public var trace: [String] = []

@@ -9,7 +9,9 @@ struct SimulatedFrame {
     var body: BodyLedger.Body?
 }
 
-/// One connection. A peer that loses it makes a new one.
+/// One connection.
+///
+/// A peer that loses it makes a new one.
 struct SimulatedLink {
     var peer: Int
     var handle: PeerHandle
