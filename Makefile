@@ -29,7 +29,7 @@ lint:
 	@Scripts/lint.sh
 
 format: ## Rewrite the sources in the house format
-	@swift format -i -p -r Sources Tests broker plugins Benchmarks Package.swift
+	@swift format -i -p -r Sources Tests broker plugins Benchmarks/Sources Package.swift
 
 simulate: setup ## Run the seeded simulation: make simulate SEEDS=20000
 	@Scripts/simulate.sh $(SEEDS)

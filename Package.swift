@@ -80,10 +80,7 @@ let package = Package(
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "SemanticVersion", "CLinuxShims", log]),
         room("PluginHost", dependencies: ["Manifest", "ConfigDocument", subprocess, systemPackage]),
-        room(
-            "MeshTesting",
-            dependencies: ["BrokerCore", "MeshProtocol", "Broker", "MeshClient", "WizPlugin", heap, log]
-        ),
+        room("MeshTesting", dependencies: ["BrokerCore", "MeshProtocol", heap]),
         .executableTarget(
             name: "wiz",
             dependencies: [

@@ -17,7 +17,7 @@ allow() {
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|SemanticVersion|CLinuxShims|Logging|$system" ;;
     Sources/PluginHost) echo "Manifest|ConfigDocument|Subprocess|SystemPackage|$system" ;;
-    Sources/MeshTesting) echo "HeapModule|BrokerCore|MeshProtocol|SemanticVersion|Broker|MeshClient|WizPlugin|Logging|$system" ;;
+    Sources/MeshTesting) echo "BrokerCore|MeshProtocol|HeapModule|Synchronization" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;
     broker/Sources) echo "Broker|ArgumentParser|Logging|$system" ;;
     plugins/*) echo "WizPlugin|NGramModel|CLinuxShims|$system" ;;

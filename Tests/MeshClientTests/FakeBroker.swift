@@ -25,7 +25,7 @@ func within<Value: Sendable>(
     try await withThrowingTaskGroup(of: Value.self) { group in
         group.addTask { try await body() }
         group.addTask {
-            try await Task.sleep(for: bound)
+            try await Task.sleep(for: bound)  // allowed: a bound
             throw MeshError(.deadlineExceeded, "\(what) did not happen within \(bound)")
         }
         let value = try await group.next()
