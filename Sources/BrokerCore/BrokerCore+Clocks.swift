@@ -25,33 +25,10 @@ extension BrokerCore {
         }
     }
 
-    /// When a call wants its timer: its nearest clock.
-    @inline(__always)
-    private func due(_ slot: borrowing CallSlot) -> MeshInstant {
-        var due = slot.deadline
-        switch slot.phase {
-        case .free: return CallSlot.never
-        case .queued: due = min(due, slot.queueDeadline)
-        case .dispatched, .accepted, .cancelling:
-            if !slot.isOverdue { due = min(due, slot.graceEnds) }
-        }
-        if slot.phase != .cancelling, let chunk = chunkDue(slot) { due = min(due, chunk) }
-        return due
-    }
-
-    /// When the next chunk is due; nil while that clock rests.
-    @inline(__always)
-    private func chunkDue(_ slot: borrowing CallSlot) -> MeshInstant? {
-        guard slot.flags.contains(.replyStream), slot.phase != .queued, slot.replyCredit.isOpen else { return nil }
-        let milliseconds = slot.replySequence == 0 ? slot.firstChunkMilliseconds : slot.idleMilliseconds
-        guard milliseconds != CallClocks.none else { return nil }
-        return slot.chunkClockStart.advanced(milliseconds: UInt64(milliseconds))
-    }
-
     /// Sets a call's timer when a clock runs out before it would fire.
     @inline(__always)
     mutating func armCall(_ call: CallIndex) {
-        let due = due(calls.slots[call.at])
+        let due = calls.slots[call.at].nextDue
         guard due < calls.slots[call.at].timerDue else { return }
         if calls.slots[call.at].timer != .none { wheel.cancel(calls.slots[call.at].timer) }
         let payload = TimerPayload(kind: .call, index: call.raw, generation: calls.slots[call.at].generation)
@@ -69,7 +46,7 @@ extension BrokerCore {
         case .queued:
             if slot.queueDeadline <= now { return deadlineMissed(call, .queue, now: now, into: &outbox) }
         case .dispatched, .accepted:
-            if let due = chunkDue(slot), due <= now {
+            if let due = slot.chunkDue, due <= now {
                 let clock = slot.replySequence == 0 ? Clock.firstChunk : Clock.idle
                 return deadlineMissed(call, clock, now: now, into: &outbox)
             }
@@ -118,5 +95,29 @@ extension BrokerCore {
             guard let view = try? CallView.decode(header) else { return "?" }
             return view.service.string(in: header) + "." + view.method.string(in: header)
         }
+    }
+}
+
+extension CallSlot {
+    /// When the call wants its timer: its nearest clock.
+    @inline(__always)
+    var nextDue: MeshInstant {
+        var due = deadline
+        switch phase {
+        case .free: return CallSlot.never
+        case .queued: due = min(due, queueDeadline)
+        case .dispatched, .accepted, .cancelling:
+            if !isOverdue { due = min(due, graceEnds) }
+        }
+        if phase != .cancelling, flags.contains(.replyStream), let chunk = chunkDue { due = min(due, chunk) }
+        return due
+    }
+
+    /// When the next chunk is due; nil while that clock rests.
+    var chunkDue: MeshInstant? {
+        guard flags.contains(.replyStream), phase != .queued, replyCredit.isOpen else { return nil }
+        let milliseconds = replySequence == 0 ? firstChunkMilliseconds : idleMilliseconds
+        guard milliseconds != CallClocks.none else { return nil }
+        return chunkClockStart.advanced(milliseconds: UInt64(milliseconds))
     }
 }

@@ -52,26 +52,25 @@ extension BrokerCore {
         into outbox: inout Outbox
     ) {
         var out = view
-        let slot = calls.slots[call.at]
-        out.id = LeaseID(index: call.raw, generation: slot.generation).wire
+        out.id = LeaseID(index: call.raw, generation: calls.slots[call.at].generation).wire
         out.parent = .session
-        out.hops = slot.hops
+        out.hops = calls.slots[call.at].hops
         out.flags.remove(.idempotent)
-        if slot.isIdempotent { out.flags.insert(.idempotent) }
-        out.credit = Credit(
-            messages: slot.replyCredit.messages,
-            bytes: UInt32(clamping: slot.replyCredit.bytes)
-        )
-        if slot.deadline == CallSlot.never {
+        if calls.slots[call.at].isIdempotent { out.flags.insert(.idempotent) }
+        let credit = calls.slots[call.at].replyCredit
+        out.credit = Credit(messages: credit.messages, bytes: UInt32(clamping: credit.bytes))
+        let deadline = calls.slots[call.at].deadline
+        if deadline == CallSlot.never {
             out.clocks.total = CallClocks.none
         } else {
-            let left = (slot.deadline.nanoseconds(since: now) &+ 999_999) / 1_000_000
+            let left = (deadline.nanoseconds(since: now) &+ 999_999) / 1_000_000
             out.clocks.total = UInt32(truncatingIfNeeded: max(1, min(left, UInt64(CallClocks.none) - 1)))
         }
-        let caller = sessions.slots[slot.caller.at].principal
+        let caller = sessions.slots[calls.slots[call.at].caller.at].principal
         let name = principals.records[caller.at].utf8
+        let body = calls.slots[call.at].body
         name.withUnsafeBytes { name in
-            send(to: worker, body: slot.body, use: .share, into: &outbox) { buffer in
+            send(to: worker, body: body, use: .share, into: &outbox) { buffer in
                 out.encode(from: header, caller: name, to: &buffer)
             }
         }

@@ -60,13 +60,14 @@ extension BrokerCore {
         }
         switch calls.slots[call.at].phase {
         case .dispatched, .accepted:
-            let slot = calls.slots[call.at]
+            // Field by field: a slot is large, and a copy of it would count references.
+            let dispatchedAt = calls.slots[call.at].dispatchedAt
             var out = end
-            out.id = WireID(rawValue: slot.request)
-            out.queuedMicroseconds = microseconds(slot.dispatchedAt.nanoseconds(since: slot.createdAt))
-            out.serviceMicroseconds = microseconds(now.nanoseconds(since: slot.dispatchedAt))
+            out.id = WireID(rawValue: calls.slots[call.at].request)
+            out.queuedMicroseconds = microseconds(dispatchedAt.nanoseconds(since: calls.slots[call.at].createdAt))
+            out.serviceMicroseconds = microseconds(now.nanoseconds(since: dispatchedAt))
             out.provider = sessions.slots[session.at].id.rawValue
-            send(to: slot.caller, body: payload.body, into: &outbox) { out.encode(to: &$0) }
+            send(to: calls.slots[call.at].caller, body: payload.body, into: &outbox) { out.encode(to: &$0) }
             counters.ends &+= 1
             measure(call, .ok, now: now)
             retire(call, now: now, into: &outbox)
@@ -82,14 +83,15 @@ extension BrokerCore {
 
     @inline(__always)
     mutating func measure(_ call: CallIndex, _ status: Status, now: MeshInstant) {
-        let slot = calls.slots[call.at]
-        guard slot.metrics >= 0 else { return }
-        let dispatched = slot.phase == .queued ? now : slot.dispatchedAt
+        let entry = calls.slots[call.at].metrics
+        guard entry >= 0 else { return }
+        let created = calls.slots[call.at].createdAt
+        let dispatched = calls.slots[call.at].phase == .queued ? now : calls.slots[call.at].dispatchedAt
         metrics.record(
-            slot.metrics,
+            entry,
             status: status,
-            totalMicroseconds: now.nanoseconds(since: slot.createdAt) / 1_000,
-            queueMicroseconds: dispatched.nanoseconds(since: slot.createdAt) / 1_000
+            totalMicroseconds: now.nanoseconds(since: created) / 1_000,
+            queueMicroseconds: dispatched.nanoseconds(since: created) / 1_000
         )
     }
 
