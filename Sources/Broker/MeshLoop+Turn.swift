@@ -38,11 +38,10 @@ extension MeshLoop {
         var byteCount = 0
         if frameCount == 3 {
             byteCount = wire.frames.size(at: 2)
-            guard byteCount <= core.limits.payloadByteCount else {
-                core.violated(by: peer, .payloadTooLarge(byteCount), now: now, into: &outbox)
-                return
+            // One over the limit goes no further; the core, told its true size, answers whoever sent it.
+            if byteCount <= core.limits.payloadByteCount {
+                body = wire.slab.insert(wire.frames.take(at: 2).rewrapped())
             }
-            body = wire.slab.insert(wire.frames.take(at: 2).rewrapped())
         }
         MeshLoop.hand(
             wire.frames,

@@ -54,16 +54,9 @@ extension BrokerCore {
             case .tooManyFrames(let count):
                 "a message of \(count) frames: a message is a header and at most one payload"
             case .emptyMessage: "a message without a header"
-            case .payloadTooLarge(let count):
-                "a payload of \(count) bytes: at most \(limits.payloadByteCount) are carried; send larger data as a stream"
             case .foreignRoutingID: "a routing id that the broker did not give"
             }
-        let status: Status =
-            switch violation {
-            case .payloadTooLarge: .resourceExhausted
-            case .tooManyFrames, .emptyMessage, .foreignRoutingID: .protocolError
-            }
-        dismiss(session, Failure(status, message: message), now: now, into: &outbox)
+        dismiss(session, Failure(.protocolError, message: message), now: now, into: &outbox)
     }
 
     /// The connection is gone.

@@ -22,8 +22,6 @@ public enum TransportViolation: Hashable, Sendable {
     case tooManyFrames(Int)
     /// No header.
     case emptyMessage
-    /// A payload over the limit, with its length.
-    case payloadTooLarge(Int)
     /// A routing id that the broker did not give.
     case foreignRoutingID
 }
@@ -115,7 +113,8 @@ public struct BrokerCore: ~Copyable {
 
     /// A frame came.
     ///
-    /// The core owns the body's reference from here.
+    /// The core owns the body's reference from here. Of a payload over the limit the shell hands over the size alone, and
+    /// the core answers whoever sent it.
     public mutating func received(
         from peer: PeerHandle,
         header: UnsafeRawBufferPointer,
