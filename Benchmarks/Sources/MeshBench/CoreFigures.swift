@@ -159,10 +159,12 @@ struct CoreBench: ~Copyable {
             }
         }
         let hot = bench.hot("service-77", caller: caller, worker: peer(7), count: 500_000)
+        let windowed = bench.windowed("service-77", caller: caller, worker: peer(7), count: 500_000)
         try bench.check()
         return [
             ("register", Double(registered - start) / 1e3 / Double(serviceCount)),
             ("cold", first / Double(serviceCount)), ("turn", turn / 50_000), ("hot", hot),
+            ("windowed", windowed),
         ]
     }
 
@@ -182,6 +184,33 @@ struct CoreBench: ~Copyable {
         let start = wiz_monotonic_ns()
         for _ in 0..<count { route(call, caller: caller, worker: worker) }
         return Double(wiz_monotonic_ns() - start) / Double(count)
+    }
+
+    /// Nanoseconds of one call when a thousand are under way, the oldest answered first.
+    private mutating func windowed(_ service: String, caller: PeerHandle, worker: PeerHandle, count: Int) -> Double {
+        let call = Self.call(service)
+        let window = 1_000
+        var leases = [UInt64](repeating: 0, count: window)
+        let give = { (bench: inout CoreBench) in
+            bench.serial += 1
+            bench.receive(from: caller, call.with(id: bench.serial), BodyHandle(rawValue: 1))
+            let lease = bench.lease()
+            bench.outbox.removeAll()
+            return lease
+        }
+        for index in 0..<window { leases[index] = give(&self) }
+        let start = wiz_monotonic_ns()
+        for index in 0..<count {
+            receive(from: worker, answer.with(id: leases[index % window]), BodyHandle(rawValue: 2))
+            outbox.removeAll()
+            leases[index % window] = give(&self)
+        }
+        let time = Double(wiz_monotonic_ns() - start) / Double(count)
+        for lease in leases {
+            receive(from: worker, answer.with(id: lease), BodyHandle(rawValue: 2))
+            outbox.removeAll()
+        }
+        return time
     }
 
     /// A million calls under way, each with its deadline.
@@ -314,6 +343,7 @@ enum CoreFigures {
             (registry, "call there and back, never called before", "ns", "cold"),
             (registry, "call there and back, 50 000 services in turn", "ns", "turn"),
             (registry, "call there and back, same service", "ns", "hot"),
+            (registry, "call there and back, 1 000 under way", "ns", "windowed"),
             (deadlines, "call there and back, nothing pending", "ns", "idle"),
             (deadlines, "call there and back, a million pending", "ns", "full"),
             (deadlines, "take in a call and set its deadline", "ns", "schedule"),
