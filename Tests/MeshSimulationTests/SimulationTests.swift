@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct SimulationTests {
     static let environment = ProcessInfo.processInfo.environment
-    static let seedCount = environment["WIZ_SEEDS"].flatMap { UInt64($0) } ?? 2000
+    static let seedCount = environment["WIZ_SEEDS"].flatMap { UInt64($0) } ?? 1500
     static let firstSeed = environment["WIZ_FIRST_SEED"].flatMap { UInt64($0) } ?? 1
 
     @Test func `every promise is kept under every seed`() {
