@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 config=${CONFIG:-release}
 
 printf 'Building the mesh (the first time takes a few minutes) …\n' >&2
-swift build -c "$config" "$@"
+# The runtime inside each program: plugins start sooner, take less memory, and run where no toolchain is.
+swift build -c "$config" --static-swift-stdlib "$@"
 products=$(swift build -c "$config" --show-bin-path)
 for manifest in plugins/*/plugin.json; do
     folder=${manifest%/plugin.json}
