@@ -252,7 +252,7 @@ extension BrokerCore {
         )
         let fields = [Attribute(name: "service", value: title), Attribute(name: "queued", value: String(count))]
         notice(.warning, "mesh.call.overload", message, fields, now: now, into: &outbox)
-        failCall(call, failure, worker: .retire, now: now, into: &outbox)
+        failCall(call, afterLoss(of: call, failure), worker: .retire, now: now, into: &outbox)
     }
 
     /// Keeps the books when a call has been taken out of its queue.
@@ -280,7 +280,7 @@ extension BrokerCore {
             let principal = core.sessions.slots[core.calls.slots[call.at].caller.at].principal
             switch core.route(view, in: header, principal: principal, now: now, into: &outbox) {
             case .failure(let failure):
-                core.failCall(call, failure, worker: .retire, now: now, into: &outbox)
+                core.failCall(call, core.afterLoss(of: call, failure), worker: .retire, now: now, into: &outbox)
             case .route(let route):
                 guard let member = core.registry.choose(in: route.pool, affinity: view.affinity.bytes(in: header))
                 else { return core.enqueue(call, route, atHead: atHead, now: now, into: &outbox) }
@@ -288,6 +288,24 @@ extension BrokerCore {
                 core.dispatch(call, member.registration, route.pool, method, view, header, now: now, into: &outbox)
             }
         }
+    }
+
+    /// A failure as it is told for a call of which a worker was lost: nobody knows how far that one came.
+    ///
+    /// For any other call it is the failure as it stands.
+    func afterLoss(of call: CallIndex, _ failure: Failure) -> Failure {
+        guard calls.slots[call.at].reroutes > 0 else { return failure }
+        var told = failure
+        told.flags.insert(.outcomeUnknown)
+        switch failure.status {
+        case .notFound, .unimplemented:
+            told.status = .unavailable
+            told.flags.insert(.retryable)
+            told.message = "the worker was lost, and nobody else provides what was called: \(failure.message)"
+            told.hint = "whether the call was carried out is not known; repeat it when a provider is back"
+        default: break
+        }
+        return told
     }
 
     /// Lends a call's kept header.

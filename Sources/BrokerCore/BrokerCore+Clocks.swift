@@ -77,7 +77,7 @@ extension BrokerCore {
             .deadlineExceeded,
             message: message,
             hint: clock == .total ? "allow more time, or look at `wiz calls` and `wiz metrics`" : "",
-            flags: slot.phase == .queued ? .retryable : .outcomeUnknown
+            flags: slot.phase == .queued && slot.reroutes == 0 ? .retryable : .outcomeUnknown
         )
         let fields = [
             Attribute(name: "service", value: name), Attribute(name: "clock", value: "\(clock)"),

@@ -139,7 +139,7 @@ extension BrokerCore {
         switch calls.slots[call.at].phase {
         case .dispatched, .accepted:
             calls.slots[call.at].refusals &+= 1
-            let hasBegun = calls.slots[call.at].replySequence > 0 || calls.slots[call.at].requestSequence > 0
+            let hasBegun = calls.slots[call.at].hasMoved
             guard !hasBegun, Int(calls.slots[call.at].refusals) < limits.refusalCount else {
                 let why = refuse.message.isEmpty ? "" : ": \(refuse.message)"
                 let failure = Failure(
@@ -150,7 +150,7 @@ extension BrokerCore {
                     retryAfterMilliseconds: refuse.retryAfterMilliseconds,
                     flags: hasBegun ? [] : .retryable
                 )
-                return failCall(call, failure, worker: .retire, now: now, into: &outbox)
+                return failCall(call, afterLoss(of: call, failure), worker: .retire, now: now, into: &outbox)
             }
             counters.reroutes &+= 1
             let registration = calls.slots[call.at].registration
@@ -213,9 +213,8 @@ extension BrokerCore {
             let slot = calls.slots[call.at]
             switch slot.phase {
             case .dispatched, .accepted:
-                let hasStreamed = slot.replySequence > 0 || slot.requestSequence > 0
                 let isSpent = Int(slot.reroutes) >= limits.rerouteCount
-                guard slot.isIdempotent, !hasStreamed, !isSpent else {
+                guard slot.isIdempotent, !slot.hasMoved, !isSpent else {
                     let failure = Failure(
                         .unavailable,
                         message: "the worker was lost, \(title): \(reason)",

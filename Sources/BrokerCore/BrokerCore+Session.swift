@@ -110,7 +110,9 @@ extension BrokerCore {
         for place in calls.slots.indices where calls.slots[place].phase != .free {
             guard !calls.slots[place].caller.isNone else { continue }
             var failure = failure
-            if calls.slots[place].holdsWorker { failure.flags.insert(.outcomeUnknown) }
+            if calls.slots[place].holdsWorker || calls.slots[place].reroutes > 0 {
+                failure.flags.insert(.outcomeUnknown)
+            }
             failCall(CallIndex(place), failure, worker: .cancel(.unavailable, reason), now: now, into: &outbox)
         }
         for place in sessions.slots.indices {

@@ -31,6 +31,8 @@ struct CallSlot {
     var isOverdue = false
     /// Chunks of the reply have been passed on.
     var hasStreamed: Bool { replySequence > 0 }
+    /// Its worker cannot be exchanged: something was streamed, or the caller holds that worker's credit to stream.
+    var hasMoved: Bool { replySequence > 0 || requestSequence > 0 || requestCredit != StreamCredit() }
     var requestEnded = false
     var isIdempotent = false
     var refusals: UInt8 = 0

@@ -146,6 +146,31 @@ struct CallTests {
         #expect(other.next() == nil)
     }
 
+    @Test func `an idempotent call whose only worker is lost fails with an unknown outcome`() throws {
+        let bench = CoreBench()
+        let worker = try bench.peer("echo")
+        let caller = try bench.peer("wiz")
+        try worker.provide("echo", methods: [MethodDescription(name: "run", flags: .idempotent)])
+        _ = try caller.call("echo")
+        let waiting = try caller.call("echo")
+        _ = try worker.expectCall()
+        bench.disconnect(worker)
+        let fails = caller.take().compactMap { header -> Fail? in
+            guard case .fail(let fail) = header else { return nil }
+            return fail
+        }
+        #expect(fails.count == 2)
+        let given = fails.first { $0.id != waiting.wire }
+        #expect(given?.status == .unavailable)
+        #expect(given?.flags == [.outcomeUnknown, .retryable])
+        #expect(given?.message.contains("the worker was lost") == true)
+        // What no worker has seen is known not to have been done.
+        let queued = fails.first { $0.id == waiting.wire }
+        #expect(queued?.status == .notFound)
+        #expect(queued?.flags.contains(.outcomeUnknown) == false)
+        #expect(bench.core.heldBodyCount == 0)
+    }
+
     @Test func `a cancelled call in the queue never reaches a worker`() throws {
         let bench = CoreBench()
         let worker = try bench.peer("echo")

@@ -67,6 +67,26 @@ struct StreamTests {
         try caller.expectEnd(id)
     }
 
+    @Test func `a worker whose credit the caller holds is not exchanged for another`() throws {
+        let bench = CoreBench()
+        let idempotent = [MethodDescription(name: "run", flags: [.idempotent, .requestStream])]
+        let first = try bench.peer("echo")
+        let caller = try bench.peer("wiz")
+        try first.provide("echo", methods: idempotent)
+        let id = try caller.call("echo", flags: .requestStream)
+        first.accept(try first.expectCall().id, credit: credit)
+        _ = caller.next()
+        let second = try bench.peer("echo")
+        try second.provide("echo", methods: idempotent)
+        bench.disconnect(first)
+        let fail = try caller.expectFail(.unavailable)
+        #expect(fail.flags == [.outcomeUnknown, .retryable])
+        // What the caller sends meanwhile comes late, and is no offence.
+        caller.send(.chunk(Chunk(id: id.wire, sequence: 0)), bytes: 5)
+        #expect(caller.take().isEmpty && second.take().isEmpty)
+        #expect(bench.core.counters.lateFrames == 1)
+    }
+
     private func stream(
         _ bench: CoreBench,
         _ flags: CallFlags,
