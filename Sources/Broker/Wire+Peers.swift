@@ -82,7 +82,9 @@ extension Wire {
             switch errand.kind {
             case .probe, .probeSoon, .probeAgain, .probeLast: probe(errand.peer)
             case .kick: kick(errand.peer, now: now)
-            case .forget: forget(errand.peer)
+            case .forget:
+                // One that was forgotten early may be back, as a stranger whom the core knows.
+                if peers[errand.peer]?.isClosing == true { forget(errand.peer) }
             }
         }
     }

@@ -48,8 +48,17 @@ extension BrokerCore {
         let found =
             call.flags.contains(.byCapability)
             ? resolveCapability(words, key.principal) : resolveService(words, key.principal)
-        if registry.routesChanged { settleRegistry(now: now, into: &outbox) }
-        if case .route(let route) = found { routes.insert(key, route) }
+        guard case .route(let route) = found else {
+            if registry.routesChanged { settleRegistry(now: now, into: &outbox) }
+            return found
+        }
+        if registry.routesChanged {
+            let pool = registry.identity(of: route.pool)
+            settleRegistry(now: now, into: &outbox)
+            // Calls that were routed anew meanwhile may have needed the room of the pool that was found.
+            guard registry.identity(of: route.pool) == pool else { return .failure(tooManyPools) }
+        }
+        routes.insert(key, route)
         return found
     }
 

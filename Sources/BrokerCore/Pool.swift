@@ -46,6 +46,12 @@ enum PoolKey: Hashable {
     case capability(principal: PrincipalIndex, tag: String, range: String, conditions: String, method: String)
 }
 
+/// What a pool is for: a slot that is used again has another one.
+struct PoolIdentity: Hashable {
+    var kind: PoolSlot.Kind
+    var key: PoolKey?
+}
+
 /// A pool.
 struct PoolSlot {
     enum Kind {

@@ -243,6 +243,12 @@ struct Registry {
         freePools.append(pool.raw)
     }
 
+    /// Tells whether a pool is still the one that it was; nil for the broker's own service, which has none.
+    func identity(of pool: PoolIndex) -> PoolIdentity? {
+        guard !pool.isNone else { return nil }
+        return PoolIdentity(kind: pools[pool.at].kind, key: pools[pool.at].key)
+    }
+
     // MARK: Derived pools
 
     /// Makes a pool of some providers of one service and version.
