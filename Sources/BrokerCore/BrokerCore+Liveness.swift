@@ -3,10 +3,6 @@
 import MeshProtocol
 
 extension BrokerCore {
-    /// Silence after which a session is suspect: two and a half heartbeats.
-    var silenceMilliseconds: UInt64 { UInt64(limits.heartbeatMilliseconds) * 5 / 2 }
-    /// Silence after which it is gone: four heartbeats.
-    var lossMilliseconds: UInt64 { UInt64(limits.heartbeatMilliseconds) * 4 }
 
     mutating func armSession(_ session: SessionIndex, at due: MeshInstant) {
         let payload = TimerPayload(
@@ -26,10 +22,10 @@ extension BrokerCore {
             let message = "no HELLO within \(limits.helloMilliseconds) ms"
             turnAway(session, Failure(.deadlineExceeded, message: message), now: now, into: &outbox)
         case .active:
-            let lost = slot.lastHeard.advanced(milliseconds: lossMilliseconds)
-            let silent = slot.lastHeard.advanced(milliseconds: silenceMilliseconds)
+            let lost = slot.lastHeard.advanced(milliseconds: slot.lossMilliseconds)
+            let silent = slot.lastHeard.advanced(milliseconds: slot.silenceMilliseconds)
             if lost <= now {
-                let reason = "nothing was heard from it for \(lossMilliseconds) ms"
+                let reason = "nothing was heard from it for \(slot.lossMilliseconds) ms"
                 return endSession(
                     session,
                     .silent,
@@ -51,7 +47,7 @@ extension BrokerCore {
         let ping = Ping(nonce: entropy())
         send(to: session, into: &outbox) { ping.encode(to: &$0) }
         outbox.probe(sessions.slots[session.at].peer)
-        let reason = "nothing was heard from it for \(silenceMilliseconds) ms"
+        let reason = "nothing was heard from it for \(sessions.slots[session.at].silenceMilliseconds) ms"
         becameSuspect(session, reason, now: now, into: &outbox)
     }
 

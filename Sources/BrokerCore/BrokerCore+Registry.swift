@@ -68,6 +68,13 @@ extension BrokerCore {
             let words = policy.refusal(principal: subject.principal, action: .provide, target: provide.service)
             return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
         }
+        // Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
+        let knownCount = registry.methodCount(service: provide.service, version: version)
+        guard knownCount + provide.methods.count <= Registry.methodCount || knownCount == 0 else {
+            let message = "\(knownCount) different methods of \(provide.service)@\(version) have been provided already"
+            let hint = "WITHDRAW it everywhere, or give the service another version"
+            return .failure(Failure(.resourceExhausted, message: message, hint: hint))
+        }
         if let replacing {
             let old = registry.registrations[replacing.at]
             guard old.service == provide.service, old.version == version else {

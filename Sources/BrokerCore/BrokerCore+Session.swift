@@ -276,8 +276,9 @@ extension BrokerCore {
         sessions.slots[session.at].instance = hello.instance
         sessions.slots[session.at].sdk = hello.sdk
         sessions.slots[session.at].lastHeard = now
+        sessions.slots[session.at].heartbeatMilliseconds = limits.heartbeatMilliseconds
         wheel.cancel(sessions.slots[session.at].timer)
-        armSession(session, at: now.advanced(milliseconds: silenceMilliseconds))
+        armSession(session, at: now.advanced(milliseconds: sessions.slots[session.at].silenceMilliseconds))
         counters.sessionsOpened &+= 1
         let welcome = Welcome(
             version: .current,

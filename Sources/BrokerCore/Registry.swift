@@ -84,6 +84,8 @@ struct Registry {
     var changedPools: [PoolIndex] = []
 
     static var derivedPoolCount: Int { 4_096 }
+    /// Methods that the providers of one service and version may have named, since it was first provided.
+    static var methodCount: Int { 4_096 }
 
     // MARK: Registrations
 
@@ -349,6 +351,12 @@ struct Registry {
         versions.insert(Versions(version: version, pool: pool), at: place)
         services[service] = versions
         return pool
+    }
+
+    /// The methods that a service and version remembers; zero when nobody provides it.
+    func methodCount(service: String, version: SemanticVersion) -> Int {
+        guard let known = services[service]?.first(where: { $0.version == version }) else { return 0 }
+        return pools[known.pool.at].methods.count
     }
 
     private mutating func mergeMethods(of index: RegistrationIndex, into pool: PoolIndex) {

@@ -28,6 +28,8 @@ struct SessionSlot {
     var principal = PrincipalIndex.none
     var welcomedAt = MeshInstant(nanoseconds: 0)
     var lastHeard = MeshInstant(nanoseconds: 0)
+    /// What WELCOME asked for: a later change of the limits does not reach the peer.
+    var heartbeatMilliseconds: UInt32 = 0
     /// HELLO's timeout, then silence.
     var timer = TimerID.none
     /// The grace of a drain on an operator's word.
@@ -53,6 +55,10 @@ struct SessionSlot {
     /// The ticket for its next HELLO.
     var nextTicket = ""
 
+    /// Silence after which it is suspect: two and a half heartbeats.
+    var silenceMilliseconds: UInt64 { UInt64(heartbeatMilliseconds) * 5 / 2 }
+    /// Silence after which it is gone: four heartbeats.
+    var lossMilliseconds: UInt64 { UInt64(heartbeatMilliseconds) * 4 }
     var isSuspect: Bool { isSilent || overdueCount > 0 }
     /// True when its registrations may be given work.
     var takesWork: Bool { state == .active && !isSuspect && !isDraining }

@@ -6,6 +6,26 @@ import Testing
 @testable import BrokerCore
 
 struct RoutingTests {
+    @Test func `the methods that a service remembers are bounded`() throws {
+        let bench = CoreBench()
+        let first = try bench.peer("echo")
+        let second = try bench.peer("echo")
+        try first.provide("echo")
+        func provide(_ id: RequestID, _ round: Int) {
+            let methods = (0..<256).map { MethodDescription(name: "run-\(round)-\($0)") }
+            second.send(.provide(Provide(id: id, capacity: 1, service: "echo", version: "1.0.0", methods: methods)))
+        }
+        let id = try second.id()
+        for round in 0..<15 {
+            provide(id, round)
+            try second.expectEnd(id)
+        }
+        provide(id, 15)
+        _ = try second.expectFail(.resourceExhausted)
+        try first.call("echo")
+        _ = try first.expectCall()
+    }
+
     @Test func `each caller's range chooses among versions side by side`() throws {
         let bench = CoreBench()
         let caller = try bench.peer("wiz")

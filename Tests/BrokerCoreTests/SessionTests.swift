@@ -119,6 +119,18 @@ struct SessionTests {
         _ = try second.expectReject(.resourceExhausted)
     }
 
+    @Test func `a session is measured by the heartbeat that it was told`() throws {
+        let bench = CoreBench()
+        let peer = try bench.peer("echo")
+        var limits = Limits()
+        limits.heartbeatMilliseconds = 100
+        bench.run { core, _, _ in core.setLimits(limits) }
+        bench.pass(milliseconds: 1_700)
+        #expect(peer.next() == nil && bench.knows(peer.handle))
+        bench.pass(milliseconds: 1_200)
+        #expect(!bench.knows(peer.handle))
+    }
+
     @Test func `a silent session is suspect, then gone; a word revives it`() throws {
         let bench = CoreBench()
         let worker = try bench.peer("echo")
