@@ -86,6 +86,8 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
         entries[id]?.description.capacity = capacity
         entries[id]?.description.weight = weight
         guard isReady else { return }
+        // The broker does not know it yet; the PROVIDE to come says it.
+        if case .retrying = entry.state { return }
         let header = Capacity(id: id, capacity: UInt32(clamping: capacity), weight: UInt32(clamping: weight))
         actions.append(.send(Frame(header)))
     }
@@ -155,6 +157,8 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
             return true
         }
         guard let entry = entries[id] else { return false }
+        // Nothing is asked for meanwhile, so this answers a CAPACITY that followed the refused PROVIDE.
+        if case .retrying = entry.state, !entry.isWithdrawn { return true }
         if case .pending = entry.state, entry.provider == nil, !entry.isWithdrawn, error.isRetryable {
             entries[id]?.state = .retrying(at: now + max(error.retryAfter ?? .zero, Self.retryDelay))
         } else {
