@@ -37,6 +37,16 @@ struct WatchDesk {
     /// How often a piece without credit is tried again.
     static let retryMilliseconds: UInt64 = 10
 
+    /// As many services as fit in a piece, by an estimate of their JSON; one at least.
+    static func fitting(_ services: [ServiceSnapshot], byteCount: Int) -> [ServiceSnapshot] {
+        var sum = 0
+        let count = services.prefix { service in
+            sum += service.estimatedByteCount
+            return sum <= byteCount
+        }.count
+        return Array(services.prefix(services.isEmpty ? 0 : max(1, count)))
+    }
+
     var list: [Watcher] = []
     /// When a piece that waits for credit is tried again.
     var nextDeadline: MeshInstant?
@@ -53,6 +63,15 @@ extension MeshLoop {
     /// Takes a piece that has been made.
     mutating func tellWatcher(_ lease: LeaseID, _ json: [UInt8]) {
         guard let index = watchers.list.firstIndex(where: { $0.lease == lease }) else { return }
+        // A frame over the limit would cost the watcher its connection.
+        guard json.count <= core.limits.payloadByteCount else {
+            let failure = Failure(
+                .outOfRange,
+                message: "a piece of the watch has \(json.count) bytes, more than a payload may have",
+                hint: "raise the limit \"payload\" in the mesh file"
+            )
+            return core.refuse(lease, with: failure, now: now, into: &outbox)
+        }
         let body = wire.slab.insert(Message(copying: json))
         watchers.list[index].pending = (body, json.count)
         watchers.list[index].isBusy = false
@@ -97,19 +116,21 @@ extension MeshLoop {
         let piece: WatchPiece
         switch watchers.list[index].stage {
         case .snapshot(let after, let base):
-            let page = core.services(after: after, limit: WatchDesk.pieceCount)
-            let isLast = page.count < WatchDesk.pieceCount
+            let all = core.services(after: after, limit: WatchDesk.pieceCount)
+            let page = WatchDesk.fitting(all, byteCount: core.limits.payloadByteCount / 2)
+            let isLast = all.count < WatchDesk.pieceCount && page.count == all.count
             piece = .services(page, revision: base, isLast: isLast)
             watchers.list[index].stage =
                 isLast ? .changes(since: base, isResumed: false) : .snapshot(after: page.last?.cursor, base: base)
         case .changes(let since, let isResumed):
             guard isResumed || core.registryRevision != since else { return }
-            guard case .changes(let all) = core.registryChanges(since: since) else {
+            guard case .changes(let all) = core.registryChanges(since: since, limit: WatchDesk.pieceCount + 1) else {
                 watchers.list[index].stage = .snapshot(after: nil, base: core.registryRevision)
                 beginPiece(index)
                 return
             }
-            let some = Array(all.prefix(WatchDesk.pieceCount))
+            let count = WatchDesk.fitting(all.map(\.service), byteCount: core.limits.payloadByteCount / 2).count
+            let some = Array(all.prefix(min(count, WatchDesk.pieceCount)))
             let revision = some.count < all.count ? some.last?.revision ?? since : core.registryRevision
             piece = .changes(some, revision: revision)
             watchers.list[index].stage = .changes(since: revision, isResumed: false)
@@ -125,5 +146,19 @@ extension MeshLoop {
         )
         core.refuse(watchers.list[index].lease, with: failure, now: now, into: &outbox)
         settle()
+    }
+}
+
+extension ServiceSnapshot {
+    /// About what its JSON takes, if nothing in it needs escapes.
+    fileprivate var estimatedByteCount: Int {
+        var count = 512 + providers.count * 256
+        for method in methods {
+            count += 160 + method.name.utf8.count
+            for permission in method.permissions { count += 4 + permission.utf8.count }
+        }
+        for (name, value) in attributes { count += 8 + name.utf8.count + value.utf8.count }
+        for capability in capabilities { count += 4 + capability.utf8.count }
+        return count
     }
 }

@@ -186,13 +186,13 @@ extension BrokerCore {
         metrics.snapshots(after: after, limit: limit)
     }
 
-    /// What has changed in the registry since a revision; each change shows the service as it stands now.
-    public func registryChanges(since revision: UInt64) -> RegistryChanges {
+    /// What has changed in the registry since a revision, the first so many; each shows the service as it stands now.
+    public func registryChanges(since revision: UInt64, limit: Int = .max) -> RegistryChanges {
         guard revision <= registryRevision else { return .resync }
         let oldest = registryLog.first?.revision ?? registryRevision &+ 1
         guard revision &+ 1 >= oldest else { return .resync }
         return .changes(
-            registryLog.filter { $0.revision > revision }.map { entry in
+            registryLog.lazy.filter { $0.revision > revision }.prefix(max(0, limit)).map { entry in
                 RegistryChange(
                     revision: entry.revision,
                     kind: entry.kind,
