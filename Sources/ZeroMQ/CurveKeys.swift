@@ -52,7 +52,7 @@ public struct CurvePublicKey: Hashable, Sendable, CustomStringConvertible {
     public var description: String { z85 }
 }
 
-/// The secret half of a CURVE key pair; prints as a placeholder.
+/// The secret half of a CURVE key pair; its description never shows it.
 public struct CurveSecretKey: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
@@ -80,9 +80,9 @@ public struct CurveSecretKey: Hashable, Sendable, CustomStringConvertible, Custo
         return try CurveKeyPair.key(fromText: text).map(CurvePublicKey.init(words:)).get()
     }
 
-    /// A placeholder.
+    /// A fixed word in place of the key.
     public var description: String { "<secret key>" }
-    /// A placeholder.
+    /// A fixed word in place of the key.
     public var debugDescription: String { description }
     /// Shows nothing of the key.
     public var customMirror: Mirror { Mirror(self, children: EmptyCollection<Mirror.Child>()) }
