@@ -230,8 +230,8 @@ public actor PluginHost {
 
     private func reason(_ cause: ExitCause) -> String {
         switch cause {
-        case .notStarted(let reason): reason
-        case .exited, .signalled: "it ended with \(cause) before it was registered"
+        case .notStarted(let reason), .launch(let reason): reason
+        case .exited, .signalled, .outOfMemory, .watchdog: "it ended with \(cause) before it was registered"
         }
     }
 }
