@@ -43,16 +43,21 @@ enum DependencyReader {
             item.report("the range after \"@\" is empty", expected: "a range such as \"^2.0.0\"", suggestion: service)
             return (service, nil)
         }
-        let range = item.checkedRange(parts.count == 2 ? parts[1] : "*")
-        return (service, range.map { ServiceDependency(service: service, range: $0, reason: nil) })
+        let text = parts.count == 2 ? parts[1] : "*"
+        let range = item.checkedRange(text)
+        return (service, range.map { ServiceDependency(service: service, range: $0, rangeText: text) })
     }
 
     private static func long(_ item: ConfigField) -> (String, ServiceDependency?)? {
         let fields = item.mapping(ManifestKeys.dependency)
         let service = fields["service"].required().name("service name")
         let reason = fields["reason"].sentence()
-        let range = fields["range"].isPresent ? fields["range"].range() : item.checkedRange("*")
+        let field = fields["range"]
+        let range = field.isPresent ? field.range() : VersionRange.any
+        let text = range == nil || !field.isPresent ? "*" : field.string()
         guard let service else { return nil }
-        return (service, range.map { ServiceDependency(service: service, range: $0, reason: reason) })
+        return (
+            service, range.map { ServiceDependency(service: service, range: $0, rangeText: text, reason: reason) }
+        )
     }
 }

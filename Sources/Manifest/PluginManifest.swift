@@ -76,13 +76,16 @@ public struct ServiceDependency: Hashable, Sendable {
     public let service: String
     /// The versions that will do; `*` if none were given.
     public let range: VersionRange
+    /// The range as it is written in the manifest.
+    public let rangeText: String
     /// Why it is used, for people.
     public let reason: String?
 
-    /// A dependency on a service.
-    public init(service: String, range: VersionRange, reason: String? = nil) {
+    /// A dependency on a service; `rangeText` is the range's canonical form unless given.
+    public init(service: String, range: VersionRange, rangeText: String? = nil, reason: String? = nil) {
         self.service = service
         self.range = range
+        self.rangeText = rangeText ?? range.canonical
         self.reason = reason
     }
 }
