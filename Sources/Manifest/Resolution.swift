@@ -125,8 +125,9 @@ public struct DependencyBinding: Hashable, Sendable {
     public let isRequired: Bool
     /// The highest version in range, among equals the first by name; nil if nobody can provide it.
     public let provider: ServiceProvider?
-    /// Whether the plugin waits for that provider before it starts. Not so when the provider is there already, or when
-    /// waiting would close a cycle.
+    /// Whether the plugin waits for that provider before it starts.
+    ///
+    /// Not so when the provider is there already, or when waiting would close a cycle.
     public let isAwaited: Bool
 }
 

@@ -35,7 +35,7 @@ import Testing
     #expect(manifest.instances.minimum == 1 && manifest.instances.maximum == 1)
 }
 
-private let fullExample = #"""
+let fullExample = #"""
     {
       "$schema": "../plugin.schema.json",
       "manifestVersion": 1,
