@@ -80,7 +80,8 @@ let package = Package(
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "SemanticVersion", "CLinuxShims", log]),
         room("PluginHost", dependencies: ["Manifest", "ConfigDocument", subprocess, systemPackage]),
-        room("MeshTesting", dependencies: ["BrokerCore", "MeshProtocol", heap]),
+        room("BrokerSimulation", dependencies: ["BrokerCore", "MeshProtocol", heap]),
+        room("MeshTesting", dependencies: ["Broker", "MeshClient", "MeshProtocol", "WizPlugin", "CLinuxShims", log]),
         .executableTarget(
             name: "wiz",
             dependencies: [
@@ -118,7 +119,8 @@ let package = Package(
                 "echo", "filesystem-access", "midnight-theme", "ngram-llm", "ui",
             ]
         ),
-        tests("MeshSimulationTests", dependencies: ["MeshTesting"]),
+        tests("MeshSimulationTests", dependencies: ["BrokerSimulation"]),
+        tests("MeshTestingTests", dependencies: ["MeshTesting", "WizPlugin"]),
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
         tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),

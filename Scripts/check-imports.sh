@@ -17,7 +17,8 @@ allow() {
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|SemanticVersion|CLinuxShims|Logging|$system" ;;
     Sources/PluginHost) echo "Manifest|ConfigDocument|Subprocess|SystemPackage|$system" ;;
-    Sources/MeshTesting) echo "BrokerCore|MeshProtocol|HeapModule|Synchronization" ;;
+    Sources/BrokerSimulation) echo "BrokerCore|MeshProtocol|HeapModule|Synchronization" ;;
+    Sources/MeshTesting) echo "Broker|MeshClient|MeshProtocol|WizPlugin|CLinuxShims|Logging|$system" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;
     broker/Sources) echo "Broker|ArgumentParser|Logging|$system" ;;
     plugins/*) echo "WizPlugin|NGramModel|CLinuxShims|$system" ;;

@@ -45,6 +45,8 @@ public struct PluginInfo: Sendable, Hashable {
     public var services: [Service]
     /// Capability tags of the plugin, which all its services get.
     public var capabilities: [String]
+    /// The permissions that it asks for, the optional ones among them.
+    public var permissions: [String]
     /// `limits.concurrency`: calls at a time, for each service.
     public var concurrency: Int?
     /// `lifecycle.drainTimeoutMs`: how long calls in flight may go on when the plugin stops; 5 s unless given.
@@ -89,9 +91,17 @@ extension PluginInfo {
         self.version = version
         description = file["description"]?.string ?? ""
         capabilities = Self.texts(file["capabilities"])
+        permissions = Self.permissionNames(file["permissions"]) + Self.permissionNames(file["optionalPermissions"])
         concurrency = file["limits"]?["concurrency"]?.int
         drainTimeout = .milliseconds(file["lifecycle"]?["drainTimeoutMs"]?.int ?? 5000)
         services = (file["provides"]?.array ?? []).compactMap { Service($0, pluginVersion: version) }
+    }
+
+    /// A permission is a name, or an object with the name as a key beside its reason.
+    private static func permissionNames(_ value: Value?) -> [String] {
+        (value?.array ?? []).compactMap { entry in
+            entry.string ?? entry.object?.keys.first { $0 != "reason" && !$0.hasPrefix("x-") }
+        }
     }
 
     static func texts(_ value: Value?) -> [String] { (value?.array ?? []).compactMap(\.string) }

@@ -40,6 +40,10 @@ struct PluginLife {
     let environment: PluginEnvironment
     let stop: StopSwitch
     let logger: Logger
+    /// Is called once everything is registered.
+    var whenReady: @Sendable () -> Void = {}
+    /// Hears why it did not start, or ended.
+    var whenFailed: @Sendable (any Error) -> Void = { _ in }
 
     init(
         _ plugin: any Plugin,
@@ -141,6 +145,7 @@ struct PluginLife {
         try Task.checkCancellation()
         let services = registry.registrations.map(\.service.title).joined(separator: ", ")
         logger.info("ready: \(info.name) \(info.version)\(services.isEmpty ? "" : " provides \(services)")")
+        whenReady()
     }
 
     private func drain(_ mesh: MeshConnection, _ cause: StopCause) async {
@@ -166,6 +171,7 @@ struct PluginLife {
 
     private func report(_ error: any Error, _ what: String) -> Int32 {
         plugin.onError(error)
+        whenFailed(error)
         LineLog.write("error: \(info.name) \(what): \(error)")
         return PluginExit.code(for: error)
     }

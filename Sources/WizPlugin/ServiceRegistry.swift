@@ -11,7 +11,7 @@ public final class ServiceRegistry: Sendable {
     /// Writes to the plugin's log.
     public let logger: Logger
 
-    private let surroundings: Surroundings
+    let surroundings: Surroundings
     private let execute: ServiceBuilder.Handler
     private let registered = Mutex<[Registration]>([])
 

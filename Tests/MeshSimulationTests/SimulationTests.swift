@@ -2,7 +2,7 @@
 // prints its seed, and `WIZ_FIRST_SEED=seed WIZ_SEEDS=1` replays it.
 
 import Foundation
-import MeshTesting
+import BrokerSimulation
 import Testing
 
 @Suite struct SimulationTests {
