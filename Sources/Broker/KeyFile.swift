@@ -11,7 +11,7 @@ public struct KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
 }
 
-/// A CURVE key pair in a file.
+/// A CURVE key pair in a file, and public keys in files of their own.
 public struct KeyFile: Sendable, Hashable {
     /// Where it stands.
     public let path: String
@@ -94,5 +94,40 @@ public struct KeyFile: Sendable, Hashable {
         }
         keys = pair
         self.path = path
+    }
+
+    /// Writes the public half alone into a file of mode 0644, in one step; what was there is replaced.
+    public func writePublicKey(to path: String) throws(KeyFileError) {
+        let draft = path + ".new"
+        let text = Array((publicKey + "\n").utf8)
+        let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        let isWritten = descriptor >= 0 && write(descriptor, text, text.count) == text.count
+        let isMoved = isWritten && rename(draft, path) == 0
+        let reason = String(cString: strerror(errno))
+        if descriptor >= 0 { close(descriptor) }
+        guard isMoved else {
+            throw KeyFileError(description: "the public key cannot be written to \(path): \(reason).")
+        }
+    }
+
+    /// Reads a public key from a file that holds nothing else.
+    static func publicKey(at path: String) throws(KeyFileError) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw KeyFileError(
+                description: "the public key \(path) cannot be read: \(String(cString: strerror(errno)))"
+            )
+        }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 128)
+        let count = max(0, read(descriptor, &bytes, bytes.count))
+        let text = String(decoding: bytes[..<count], as: UTF8.self)
+        let key = text.split(whereSeparator: \.isWhitespace).first.flatMap { try? CurvePublicKey(z85: String($0)) }
+        guard let key else {
+            throw KeyFileError(
+                description: "\(path) holds no public key: 40 characters of Z85, as `wiz keys show` prints"
+            )
+        }
+        return key.z85
     }
 }

@@ -14,10 +14,10 @@ extension MeshFile {
 
     mutating func readPrincipals(_ field: ConfigField) {
         for entry in field.entries() {
-            let fields = entry.value.mapping(["roles", "permissions", "key"])
+            let fields = entry.value.mapping(["roles", "permissions", "key", "keyFile"])
             let roles = fields["roles"].names("name of a role")
             let permissions = fields["permissions"].names("name of a permission")
-            let key = fields["key"].parsed(as: "key") { text in try CurvePublicKey(z85: text).z85 }
+            let key = key(fields)
             guard entry.keyField.name("name of a principal") != nil else { continue }
             policy.principals[entry.key] = Policy.Principal(
                 roles: Set(roles),
@@ -26,9 +26,26 @@ extension MeshFile {
             )
             guard let key else { continue }
             if let other = keys[key] {
-                fields["key"].report("this key is already the one of \(other)", expected: "a key for each principal")
+                fields[fields["key"].isPresent ? "key" : "keyFile"].report(
+                    "this key is already the one of \(other)",
+                    expected: "a key for each principal"
+                )
             }
             keys[key] = entry.key
+        }
+    }
+
+    /// A principal's public key: `key` is the key itself, `keyFile` a file that holds it, for meshes whose keys are made
+    /// at their first start.
+    private func key(_ fields: ConfigMapping) -> String? {
+        let text = fields["key"].parsed(as: "key") { text in try CurvePublicKey(z85: text).z85 }
+        guard let path = fields["keyFile"].string(allowsEmpty: false).map(resolve) else { return text }
+        if fields["key"].isPresent { fields["keyFile"].report("there is a key beside it", expected: "one of the two") }
+        do {
+            return try KeyFile.publicKey(at: path)
+        } catch {
+            fields["keyFile"].report(error.description)
+            return text
         }
     }
 

@@ -68,8 +68,9 @@ public struct MeshConfiguration: Sendable {
         self.logger = logger
     }
 
-    /// Reads WIZ_ENDPOINT, WIZ_TICKET, WIZ_INSTANCE, WIZ_SERVER_KEY and WIZ_KEY_FILE; without WIZ_ENDPOINT the broker of
-    /// the run folder (WIZ_RUN, else XDG_RUNTIME_DIR/wizmesh, else /tmp/wizmesh-UID) is meant.
+    /// Reads WIZ_ENDPOINT, WIZ_TICKET, WIZ_INSTANCE, the broker's public key (WIZ_SERVER_KEY, else the file
+    /// WIZ_SERVER_KEY_FILE) and this peer's pair (the file WIZ_KEY_FILE, else the secret key WIZ_SECRET_KEY); without
+    /// WIZ_ENDPOINT the broker of the run folder (WIZ_RUN, else XDG_RUNTIME_DIR/wizmesh, else /tmp/wizmesh-UID) is meant.
     ///
     /// - Parameters:
     ///   - name: The peer's name.
@@ -94,15 +95,20 @@ public struct MeshConfiguration: Sendable {
             ticket: value("WIZ_TICKET") ?? "",
             logger: logger
         )
-        if let server = value("WIZ_SERVER_KEY") {
-            guard let path = value("WIZ_KEY_FILE") else {
+        var server = value("WIZ_SERVER_KEY")
+        if server == nil, let path = value("WIZ_SERVER_KEY_FILE") { server = try Keys.publicKey(at: path) }
+        if let server {
+            if let path = value("WIZ_KEY_FILE") {
+                configuration.keys = try Keys(server: server, file: path)
+            } else if let secret = value("WIZ_SECRET_KEY") {
+                configuration.keys = try Keys(server: server, secret: secret)
+            } else {
                 throw MeshError(
                     .invalidArgument,
-                    "WIZ_SERVER_KEY is set but WIZ_KEY_FILE is not",
+                    "the broker's key is set but WIZ_KEY_FILE is not",
                     hint: "Make a key pair with: wiz keys new FILE, and set WIZ_KEY_FILE to FILE."
                 )
             }
-            configuration.keys = try Keys(server: server, file: path)
         }
         try configuration.check()
         return configuration
@@ -158,6 +164,32 @@ extension MeshConfiguration.Keys {
                 .invalidArgument,
                 "the key file \(path) could not be read: \(error)",
                 hint: "Make one with: wiz keys new \(path)"
+            )
+        }
+    }
+
+    /// Takes this peer's public key from its secret one.
+    ///
+    /// - Throws: ``MeshError`` INVALID_ARGUMENT when it is no secret key.
+    public init(server: String, secret: String) throws(MeshError) {
+        do {
+            let pair = try CurveKeyPair(secretKey: CurveSecretKey(z85: secret))
+            self.init(server: server, clientPublic: pair.publicKey.z85, clientSecret: secret)
+        } catch {
+            throw MeshError(.invalidArgument, "WIZ_SECRET_KEY is no secret key: \(error)")
+        }
+    }
+
+    /// Reads a public key from a file that holds nothing else.
+    static func publicKey(at path: String) throws(MeshError) -> String {
+        do {
+            let text = try String(contentsOf: URL(filePath: path), encoding: .utf8)
+            return text.filter { !$0.isWhitespace }
+        } catch {
+            throw MeshError(
+                .invalidArgument,
+                "the broker's public key could not be read from \(path): \(error)",
+                hint: "Set WIZ_SERVER_KEY to the key itself, as `wiz keys show` prints it on the broker's machine."
             )
         }
     }

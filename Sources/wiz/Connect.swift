@@ -44,7 +44,9 @@ struct BrokerOptions: ParsableArguments {
     /// Connects.
     func connect() async throws -> MeshConnection {
         var environment = ["WIZ_ENDPOINT": resolvedEndpoint]
-        for name in ["WIZ_SERVER_KEY", "WIZ_KEY_FILE", "WIZ_TICKET", "WIZ_INSTANCE"] {
+        for name in [
+            "WIZ_SERVER_KEY", "WIZ_SERVER_KEY_FILE", "WIZ_KEY_FILE", "WIZ_SECRET_KEY", "WIZ_TICKET", "WIZ_INSTANCE",
+        ] {
             environment[name] = variable(name)
         }
         try Self.lookFor(resolvedEndpoint)

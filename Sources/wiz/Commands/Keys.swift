@@ -3,6 +3,7 @@
 import ArgumentParser
 import Broker
 import ConfigDocument
+import Glibc
 
 struct Keys: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,11 +18,21 @@ struct Keys: AsyncParsableCommand {
 
         @Argument(help: "The file; one that exists is never replaced.")
         var file: String
+        @Option(
+            name: .customLong("public"),
+            help: ArgumentHelp("Write the public key into this file too.", valueName: "file"),
+            completion: .file()
+        )
+        var publicFile: String?
+        @Flag(help: "Keep a pair that is there, rather than fail.")
+        var ifMissing = false
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
             do {
-                let key = try KeyFile(creating: file)
+                let isThere = ifMissing && access(file, F_OK) == 0
+                let key = isThere ? try KeyFile(reading: file) : try KeyFile(creating: file)
+                if let publicFile { try key.writePublicKey(to: publicFile) }
                 output.show(.object(["file": .string(file), "publicKey": .string(key.publicKey)])) { terminal in
                     terminal.style.green("✓") + " \(file) holds the pair; keep it secret.\n  public key  "
                         + terminal.style.bold(key.publicKey) + "\n"
