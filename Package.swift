@@ -102,6 +102,12 @@ let package = Package(
         plugin("ui"),
         plugin("midnight-theme"),
         plugin("filesystem-access", dependencies: ["CLinuxShims"]),
+        .executableTarget(
+            name: "rogue-plugin",
+            dependencies: ["WizPlugin", "MeshProtocol", "ZeroMQ", "CLinuxShims"],
+            path: "Tests/Fixtures/rogue-plugin/Sources",
+            swiftSettings: settings
+        ),
         tests(
             "BrokerTests",
             dependencies: ["Broker", "BrokerCore", "ConfigDocument", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]
@@ -116,7 +122,7 @@ let package = Package(
             "WizPluginTests",
             dependencies: [
                 "WizPlugin", "Broker", "Manifest", "SemanticVersion", "CLinuxShims", log,
-                "echo", "filesystem-access", "midnight-theme", "ngram-llm", "ui",
+                "echo", "filesystem-access", "midnight-theme", "ngram-llm", "rogue-plugin", "ui",
             ]
         ),
         tests("MeshSimulationTests", dependencies: ["BrokerSimulation"]),
