@@ -78,8 +78,9 @@ public final class CallStream: AsyncSequence, Sendable {
     ///
     /// - Throws: ``MeshError`` when the call has ended; `CancellationError` when the task is cancelled.
     public func send(_ payload: Payload) async throws {
-        try await state.requests.acquire(byteCount: payload.bytes.count)
+        // In this order: credit that was taken is not given back when the task is cancelled.
         try await connection.core.inbox.admit()
+        try await state.requests.acquire(byteCount: payload.bytes.count)
         connection.core.inbox.push(.chunk(state.id, payload, last: false))
     }
 

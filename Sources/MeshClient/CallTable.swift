@@ -14,17 +14,27 @@ struct OutgoingCall<Waiter: Sendable>: Sendable {
     var isEvent: Bool
     /// What the caller takes of a reply stream at once.
     var window: Credit
+    /// The session of the call that it is nested in; nil when it is nested in none.
+    var parentSession: SessionKey?
     /// How long it may wait for a session.
     var patience: Duration
     /// Who waits for the end.
     var waiter: Waiter
 
     /// Makes a call, or an event when there are no options.
-    init(id: RequestID, frame: Frame, options: CallOptions?, flags: CallFlags, waiter: Waiter) {
+    init(
+        id: RequestID,
+        frame: Frame,
+        options: CallOptions?,
+        flags: CallFlags,
+        waiter: Waiter,
+        parentSession: SessionKey? = nil
+    ) {
         self.id = id
         self.frame = frame
         self.flags = flags
         self.waiter = waiter
+        self.parentSession = parentSession
         isEvent = options == nil
         window = options?.window ?? .none
         patience = options?.deadline ?? options?.queue ?? .seconds(5)

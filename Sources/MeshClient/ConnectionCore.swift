@@ -154,4 +154,11 @@ enum SharedContext {
     private static let result: Result<Context, ZeroMQError> = Result { () throws(ZeroMQError) in try Context() }
 
     static func get() throws(ZeroMQError) -> Context { try result.get() }
+
+    /// Waits until what closed sockets have sent is out; there are no sockets after it.
+    static func end(within bound: Duration) {
+        guard case .success(let context) = result else { return }
+        // A bound that runs out leaves nothing to be done: the broker does not read.
+        try? context.terminate(within: bound)
+    }
 }

@@ -104,7 +104,7 @@ extension Driver {
         let limit = Int(welcome.maximumPayloadByteCount)
         let bound = limit == 0 ? Int.max : limit
         leases.sessionBegan(maximumPayloadByteCount: bound)
-        registrations.sessionBegan(into: &registrationActions)
+        registrations.sessionBegan(busy: { leases.leftoverCount(of: $0) }, into: &registrationActions)
         subscriptions.sessionBegan(
             epoch: welcome.epoch,
             credit: { $0.events.renew($0.options.window) },
@@ -121,7 +121,7 @@ extension Driver {
 
     private func lost(_ error: MeshError) {
         calls.sessionLost(error, into: &callActions)
-        leases.sessionLost(error, into: &leaseActions)
+        leases.sessionLost(error, session: sessionKey, into: &leaseActions)
         registrations.sessionLost(into: &registrationActions)
         subscriptions.sessionLost(into: &subscriptionActions)
     }

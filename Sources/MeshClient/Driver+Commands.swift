@@ -17,7 +17,9 @@ extension Driver {
         case .leaseCredit(let key, let credit):
             if key.session == sessionKey { leases.grant(credit, on: key.lease, into: &leaseActions) }
         case .finish(let key, let result):
-            if key.session == sessionKey { leases.finish(key.lease, result, into: &leaseActions) }
+            if key.session == sessionKey { return leases.finish(key.lease, result, into: &leaseActions) }
+            guard let id = leases.finishLeftover(key, into: &leaseActions) else { return }
+            registrations.setBusy(leases.leftoverCount(of: id), of: id, into: &registrationActions)
         case .publish(let frame): if session.isLive { emit(frame) }
         case .close(let waiter): close(waiter)
         default: handleRegistry(command)
@@ -47,6 +49,7 @@ extension Driver {
         case .withdraw(let id, let waiter): registrations.withdraw(id, waiter: waiter, into: &registrationActions)
         case .capacity(let id, let capacity, let weight):
             registrations.setCapacity(id, capacity: capacity, weight: weight, into: &registrationActions)
+        case .settle(let waiter): registrations.settle(waiter, into: &registrationActions)
         case .drain(let id, let waiter):
             leases.drain(into: &leaseActions)
             registrations.drain(id, waiter: waiter, into: &registrationActions)
@@ -63,9 +66,9 @@ extension Driver {
 
     private func begin(_ call: OutgoingCall<CallWaiter>) {
         let parent = call.isEvent ? .session : call.frame.parent
-        guard !parent.isSession, !leases.isLive(parent) else {
-            return calls.begin(call, now: now, into: &callActions)
-        }
+        // A later session's broker may have given the same number to another call.
+        let isLive = call.parentSession == sessionKey && leases.isLive(parent)
+        guard !parent.isSession, !isLive else { return calls.begin(call, now: now, into: &callActions) }
         var orphan = call
         orphan.frame.clearParent()
         calls.begin(orphan, now: now, into: &callActions)
@@ -106,7 +109,7 @@ extension Driver {
             case .unary(let waiter): waiter.resume(returning: .failure(.closed))
             case .stream(let state): state.end(.failure(.closed))
             }
-        case .subscribe(_, let waiter), .provide(_, let waiter), .drain(_, let waiter):
+        case .subscribe(_, let waiter), .provide(_, let waiter), .drain(_, let waiter), .settle(let waiter):
             waiter.resume(returning: .failure(.closed))
         case .unsubscribe(_, let waiter), .withdraw(_, let waiter): waiter?.resume(returning: .success(()))
         case .awaitWelcome(_, let waiter): waiter.resume(returning: .failure(.closed))

@@ -63,7 +63,7 @@ final class Driver {
             version: configuration.version,
             instance: configuration.instance,
             ticket: configuration.ticket,
-            sdk: "wizmesh-swift/0.1.0"
+            sdk: "wizmesh-swift/\(WizmeshVersion.current)"
         )
         session = SessionMachine(hello: hello, endpoint: configuration.endpoint) {
             var generator = SystemRandomNumberGenerator()

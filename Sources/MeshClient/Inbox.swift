@@ -51,6 +51,7 @@ enum Command: Sendable {
     case provide(RegistrationState, Waiter<Void>)
     case withdraw(RequestID, Waiter<Void>?)
     case capacity(RequestID, capacity: Int, weight: Int)
+    case settle(Waiter<Void>)
     case drain(RequestID, Waiter<Void>)
     case onDrain(@Sendable (DrainRequest) async -> Void)
     case leave

@@ -73,8 +73,9 @@ public final class IncomingCall: Sendable {
                 hint: "Return the payload instead, and describe the method with replyStream if it streams."
             )
         }
-        try await replies.acquire(byteCount: payload.bytes.count)
+        // In this order: credit that was taken is not given back when the task is cancelled.
         try await core.inbox.admit()
+        try await replies.acquire(byteCount: payload.bytes.count)
         core.inbox.push(.leaseChunk(context.lease, payload))
     }
 

@@ -1,5 +1,5 @@
-// The calls that this side has been given and has not answered. A pure value: each lease is answered exactly once; a
-// slot is taken until its handler has returned, whatever happened to the call meanwhile.
+// The calls that this side has been given and has not answered. A pure value: each lease is answered exactly once, when its
+// handler has returned; its slot is taken until then, whatever happened to the call or to the session meanwhile.
 
 import DequeModule
 import MeshProtocol
@@ -27,7 +27,8 @@ struct LeaseTable<Handle: Sendable> {
         var registration: RequestID
         var flags: CallFlags
         var isAccepted: Bool
-        var isAnswered = false
+        /// What ended the call while its handler runs: the answer once it has returned.
+        var failure: MeshError?
         var nextSequence: UInt32 = 0
         var check: ChunkCheck?
     }
@@ -37,6 +38,8 @@ struct LeaseTable<Handle: Sendable> {
 
     private var entries: [WireID: Entry] = [:]
     private var inFlight: [RequestID: Int] = [:]
+    /// The calls of sessions that are gone whose handlers still run.
+    private var leftovers: [LeaseKey: RequestID] = [:]
     private var unaccepted: Deque<(lease: WireID, due: Moment)> = []
     private var maximumPayloadByteCount = Int.max
     /// Whether new calls are refused.
@@ -46,12 +49,16 @@ struct LeaseTable<Handle: Sendable> {
 
     init(window: Credit = CallOptions.standardWindow) { self.window = window }
 
-    /// The calls whose handlers run.
+    /// The calls of the present session whose handlers run.
     var count: Int { entries.count }
+    /// Whether no handler runs.
+    private var isIdle: Bool { entries.isEmpty && leftovers.isEmpty }
     /// When `timePassed` must be called at the latest.
     var nextDeadline: Moment? { unaccepted.first?.due }
-    /// Whether a lease is live: a call may be nested in it.
-    func isLive(_ lease: WireID) -> Bool { entries[lease].map { !$0.isAnswered } ?? false }
+    /// Whether a lease of the present session is live: a call may be nested in it.
+    func isLive(_ lease: WireID) -> Bool { entries[lease] != nil }
+    /// The slots of a registration that handlers of earlier sessions still take.
+    func leftoverCount(of registration: RequestID) -> Int { leftovers.values.count { $0 == registration } }
 
     /// Takes a CALL for a registration, or refuses it.
     /// - Returns: whether a handler shall be started; give its handle to `attach`.
@@ -106,19 +113,23 @@ struct LeaseTable<Handle: Sendable> {
 
     /// Takes a CHUNK of a request stream.
     mutating func received(_ chunk: Chunk, body: [UInt8]?, into actions: inout [Action]) {
-        guard let entry = entries[chunk.id], let handle = entry.handle, !entry.isAnswered else { return }
+        guard let entry = entries[chunk.id], let handle = entry.handle, entry.failure == nil else { return }
         guard var check = entry.check else { return }
         if let (status, message) = check.received(sequence: chunk.sequence, byteCount: body?.count ?? 0) {
-            let error = MeshError(status, message)
-            entries[chunk.id]?.isAnswered = true
-            actions.append(.send(Frame(Fail(error, id: chunk.id))))
-            return actions.append(.cancel(handle, error))
+            return fail(chunk.id, MeshError(status, message), handle, into: &actions)
         }
         entries[chunk.id]?.check = check
         let isLast = chunk.flags.contains(.last)
         if let body { actions.append(.chunk(handle, Payload(body, contentType: chunk.contentType))) }
         if body == nil, !isLast { actions.append(.chunk(handle, Payload([], contentType: chunk.contentType))) }
         if isLast { actions.append(.requestsEnded(handle)) }
+    }
+
+    /// Stops the handler of a call that cannot go on; the failure is told when it has returned, since FAIL gives its slot
+    /// back to the broker.
+    private mutating func fail(_ lease: WireID, _ error: MeshError, _ handle: Handle, into actions: inout [Action]) {
+        entries[lease]?.failure = error
+        actions.append(.cancel(handle, error))
     }
 
     /// Takes CREDIT for a reply stream.
@@ -129,18 +140,16 @@ struct LeaseTable<Handle: Sendable> {
 
     /// Grants credit for the request stream.
     mutating func grant(_ credit: Credit, on lease: WireID, into actions: inout [Action]) {
-        guard let entry = entries[lease], entry.check != nil, !entry.isAnswered else { return }
+        guard let entry = entries[lease], entry.check != nil, entry.failure == nil else { return }
         entries[lease]?.check?.grant(credit)
         actions.append(.send(Frame(CreditGrant(id: lease, credit: credit))))
     }
 
     /// Sends a chunk of the reply stream; the handler holds credit for it.
     mutating func send(_ payload: Payload, on lease: WireID, into actions: inout [Action]) {
-        guard let entry = entries[lease], entry.flags.contains(.replyStream), !entry.isAnswered else { return }
+        guard let entry = entries[lease], entry.flags.contains(.replyStream), entry.failure == nil else { return }
         if let error = tooLarge(payload), let handle = entry.handle {
-            entries[lease]?.isAnswered = true
-            actions.append(.send(Frame(Fail(error, id: lease))))
-            return actions.append(.cancel(handle, error))
+            return fail(lease, error, handle, into: &actions)
         }
         let chunk = Chunk(contentType: payload.contentType, id: lease, sequence: entry.nextSequence)
         entries[lease]?.nextSequence &+= 1
@@ -161,34 +170,45 @@ struct LeaseTable<Handle: Sendable> {
     /// A handler has returned: its call is answered and its slot is free.
     mutating func finish(_ lease: WireID, _ result: Result<Payload, MeshError>, into actions: inout [Action]) {
         guard let entry = entries.removeValue(forKey: lease) else { return }
-        inFlight[entry.registration, default: 1] -= 1
-        if inFlight[entry.registration] == 0 { inFlight[entry.registration] = nil }
-        if !entry.isAnswered {
-            switch result {
-            case .success(let payload):
-                if let error = tooLarge(payload) {
-                    actions.append(.send(Frame(Fail(error, id: lease))))
-                } else {
-                    let end = End(contentType: payload.contentType, id: lease)
-                    actions.append(.send(Frame(end, body: payload.isEmpty ? nil : payload.bytes)))
-                }
-            case .failure(let error):
-                actions.append(.send(Frame(Fail(error, id: lease), body: error.details?.bytes)))
+        freeSlot(of: entry.registration)
+        switch entry.failure.map({ .failure($0) }) ?? result {
+        case .success(let payload):
+            if let error = tooLarge(payload) {
+                actions.append(.send(Frame(Fail(error, id: lease))))
+            } else {
+                let end = End(contentType: payload.contentType, id: lease)
+                actions.append(.send(Frame(end, body: payload.isEmpty ? nil : payload.bytes)))
             }
+        case .failure(let error):
+            actions.append(.send(Frame(Fail(error, id: lease), body: error.details?.bytes)))
         }
-        if isDraining, entries.isEmpty { actions.append(.drained) }
+        if isDraining, isIdle { actions.append(.drained) }
+    }
+
+    /// A handler of an earlier session has returned: its slot is free.
+    /// - Returns: the registration whose slot it was.
+    mutating func finishLeftover(_ key: LeaseKey, into actions: inout [Action]) -> RequestID? {
+        guard let registration = leftovers.removeValue(forKey: key) else { return nil }
+        freeSlot(of: registration)
+        if isDraining, isIdle { actions.append(.drained) }
+        return registration
+    }
+
+    private mutating func freeSlot(of registration: RequestID) {
+        inFlight[registration, default: 1] -= 1
+        if inFlight[registration] == 0 { inFlight[registration] = nil }
     }
 
     /// Refuses new calls from here on.
     mutating func drain(into actions: inout [Action]) {
         isDraining = true
-        if entries.isEmpty { actions.append(.drained) }
+        if isIdle { actions.append(.drained) }
     }
 
     /// Accepts what has been waiting for an answer for a second.
     mutating func timePassed(now: Moment, into actions: inout [Action]) {
         while let first = unaccepted.first {
-            let isOver = entries[first.lease].map { $0.isAccepted || $0.isAnswered } ?? true
+            let isOver = entries[first.lease].map { $0.isAccepted } ?? true
             guard isOver || now >= first.due else { return }
             unaccepted.removeFirst()
             guard !isOver else { continue }
@@ -202,13 +222,16 @@ struct LeaseTable<Handle: Sendable> {
         self.maximumPayloadByteCount = maximumPayloadByteCount
     }
 
-    /// The session is gone, and its leases with it: every handler is stopped, none is answered.
-    mutating func sessionLost(_ error: MeshError, into actions: inout [Action]) {
-        for entry in entries.values { if let handle = entry.handle { actions.append(.cancel(handle, error)) } }
+    /// The session is gone, and its leases with it: every handler is stopped, none is answered; each keeps its slot until it
+    /// has returned.
+    mutating func sessionLost(_ error: MeshError, session: SessionKey, into actions: inout [Action]) {
+        for (lease, entry) in entries {
+            leftovers[LeaseKey(lease: lease, session: session)] = entry.registration
+            if let handle = entry.handle { actions.append(.cancel(handle, error)) }
+        }
         entries.removeAll()
-        inFlight.removeAll()
         unaccepted.removeAll()
-        if isDraining { actions.append(.drained) }
+        if isDraining, isIdle { actions.append(.drained) }
     }
 }
 

@@ -32,9 +32,7 @@ struct Link: ~Copyable {
         options.linger = .milliseconds(500)
         options.sendHighWaterMark = highWaterMark
         options.receiveHighWaterMark = highWaterMark
-        // Not `.never`: with it libzmq drops the connection's pipe, and what the broker said last, the moment it is lost,
-        // and aborts if that happens between two frames of a message. This socket is closed long before the hour is over.
-        options.reconnect = .every(.seconds(3600), maximum: nil)
+        options.reconnect = .byOwner
         options.connectTimeout = .seconds(5)
         options.handshakeTimeout = .seconds(5)
         // Else a name is looked up as IPv6 first, where a broker on 127.0.0.1 does not listen.

@@ -72,6 +72,7 @@ public struct MeshConfiguration: Sendable {
     /// WIZ_SERVER_KEY_FILE) and this peer's pair (the file WIZ_KEY_FILE, else the secret key WIZ_SECRET_KEY); without
     /// WIZ_ENDPOINT the broker of the run folder (WIZ_RUN, else XDG_RUNTIME_DIR/wizmesh, else /tmp/wizmesh-UID) is meant.
     ///
+    /// With the broker's key the connection is encrypted, on ipc too (a relay may carry it on).
     /// - Parameters:
     ///   - name: The peer's name.
     ///   - version: The peer's version.
@@ -154,18 +155,48 @@ extension MeshConfiguration.Keys {
 
     /// Reads this peer's keys from a file that `wiz keys new` made.
     ///
+    /// - Parameters:
+    ///   - server: The broker's public key.
+    ///   - path: The file; `fd:N` stands for a descriptor, which is read to its end and closed.
     /// - Throws: ``MeshError`` INVALID_ARGUMENT when the file cannot be read or is no key file.
     public init(server: String, file path: String) throws(MeshError) {
+        let problem: String
         do {
-            let file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(filePath: path)))
+            let data = try path.hasPrefix("fd:") ? Self.read(descriptor: path) : Data(contentsOf: URL(filePath: path))
+            let file = try JSONDecoder().decode(File.self, from: data)
             self.init(server: server, clientPublic: file.publicKey, clientSecret: file.secretKey)
+            return
+        } catch is DecodingError {
+            // Its description might quote what is in the file.
+            problem = "it holds no key pair"
+        } catch let error as MeshError {
+            problem = error.message
         } catch {
-            throw MeshError(
-                .invalidArgument,
-                "the key file \(path) could not be read: \(error)",
-                hint: "Make one with: wiz keys new \(path)"
-            )
+            problem = "\(error)"
         }
+        throw MeshError(
+            .invalidArgument,
+            "the key file \(path) could not be read: \(problem)",
+            hint: "Make one with: wiz keys new FILE"
+        )
+    }
+
+    /// Reads a small file by its descriptor, once.
+    private static func read(descriptor name: String) throws(MeshError) -> Data {
+        guard let descriptor = Int32(name.dropFirst(3)), descriptor >= 0 else {
+            throw MeshError(.invalidArgument, "it names no descriptor; write fd: and a number")
+        }
+        defer { close(descriptor) }
+        var data = Data()
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while data.count <= 64 << 10 {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw MeshError(.invalidArgument, String(cString: strerror(errno))) }
+            if count == 0 { break }
+            data.append(contentsOf: buffer.prefix(count))
+        }
+        return data
     }
 
     /// Takes this peer's public key from its secret one.

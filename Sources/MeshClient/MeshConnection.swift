@@ -53,6 +53,13 @@ public final class MeshConnection: Sendable {
         core.join()
     }
 
+    /// Waits until the last words of closed connections have gone out; the last thing that a process does before it exits,
+    /// else the broker may see a broken connection in place of a BYE.
+    ///
+    /// No connection of this process works afterwards.
+    /// - Parameter bound: How long to wait for a broker that does not read.
+    public static func flush(within bound: Duration = .milliseconds(700)) { SharedContext.end(within: bound) }
+
     /// Makes a unary call.
     ///
     /// A call within a handler is a child of the handler's call: see ``CallContext``.
@@ -73,7 +80,16 @@ public final class MeshConnection: Sendable {
         try await core.inbox.admit()
         do {
             return try await core.ask(orCancel: { .cancel(id) }) { waiter in
-                .call(OutgoingCall(id: id, frame: frame, options: options, flags: [], waiter: .unary(waiter)))
+                .call(
+                    OutgoingCall(
+                        id: id,
+                        frame: frame,
+                        options: options,
+                        flags: [],
+                        waiter: .unary(waiter),
+                        parentSession: CallContext.current?.lease.session
+                    )
+                )
             }
         } catch let error as MeshError {
             throw error.about(target.description)
@@ -113,7 +129,8 @@ public final class MeshConnection: Sendable {
             frame: frame,
             options: options,
             flags: flags,
-            waiter: .stream(state)
+            waiter: .stream(state),
+            parentSession: CallContext.current?.lease.session
         )
         guard inbox.push(.call(call)) else { throw MeshError.closed.about(state.subject) }
         return CallStream(state, connection: self)
@@ -278,6 +295,12 @@ public final class MeshConnection: Sendable {
             throw error.about(service.title)
         }
     }
+
+    /// Waits until the broker of the present session has every service that this side provides, or of the next session when
+    /// there is none.
+    ///
+    /// - Throws: ``MeshError`` when the connection was closed.
+    public func registered() async throws { try await core.ask { .settle($0) }.get() as Void }
 
     /// Takes no new calls and returns when the last one is answered; the connection stays.
     ///

@@ -30,6 +30,11 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
         var provider: Waiter?
         var withdrawers: [Waiter] = []
         var isWithdrawn = false
+        /// Slots that handlers of earlier sessions still take.
+        var busy = 0
+
+        /// The capacity that the broker may know.
+        var freeCapacity: Int { max(0, description.capacity - busy) }
     }
 
     /// The delay before a registration that was refused for the moment is tried again.
@@ -38,6 +43,8 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
     private var entries: [RequestID: Entry] = [:]
     private var byService: [String: [RequestID]] = [:]
     private var drains: [RequestID: Waiter] = [:]
+    /// Who waits until everything is registered.
+    private var settlers: [Waiter] = []
     private var isReady = false
     private var isDraining = false
 
@@ -77,19 +84,49 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
     private mutating func provide(_ id: RequestID, into actions: inout [Action]) {
         guard let entry = entries[id] else { return }
         entries[id]?.state = .pending
-        actions.append(.send(Frame(entry.description.provide(id: id), body: entry.description.schema?.bytes)))
+        var description = entry.description
+        description.capacity = entry.freeCapacity
+        actions.append(.send(Frame(description.provide(id: id), body: description.schema?.bytes)))
     }
 
     /// Changes capacity and weight.
     mutating func setCapacity(_ id: RequestID, capacity: Int, weight: Int, into actions: inout [Action]) {
-        guard let entry = entries[id], !entry.isWithdrawn else { return }
+        guard entries[id]?.isWithdrawn == false else { return }
         entries[id]?.description.capacity = capacity
         entries[id]?.description.weight = weight
-        guard isReady else { return }
+        tellCapacity(id, into: &actions)
+    }
+
+    /// Notes how many slots handlers of earlier sessions still take.
+    mutating func setBusy(_ busy: Int, of id: RequestID, into actions: inout [Action]) {
+        guard let entry = entries[id], !entry.isWithdrawn, entry.busy != busy else { return }
+        entries[id]?.busy = busy
+        tellCapacity(id, into: &actions)
+    }
+
+    private func tellCapacity(_ id: RequestID, into actions: inout [Action]) {
+        guard isReady, let entry = entries[id] else { return }
         // The broker does not know it yet; the PROVIDE to come says it.
         if case .retrying = entry.state { return }
-        let header = Capacity(id: id, capacity: UInt32(clamping: capacity), weight: UInt32(clamping: weight))
-        actions.append(.send(Frame(header)))
+        let capacity = UInt32(clamping: entry.freeCapacity)
+        let weight = UInt32(clamping: entry.description.weight)
+        actions.append(.send(Frame(Capacity(id: id, capacity: capacity, weight: weight))))
+    }
+
+    /// Waits until the broker has every service.
+    mutating func settle(_ waiter: Waiter, into actions: inout [Action]) {
+        settlers.append(waiter)
+        answerSettlers(into: &actions)
+    }
+
+    private mutating func answerSettlers(into actions: inout [Action]) {
+        guard !settlers.isEmpty, isReady else { return }
+        let isSettled = entries.values.allSatisfy { entry in
+            if case .live = entry.state { true } else { entry.isWithdrawn }
+        }
+        guard isSettled || isDraining else { return }
+        for waiter in settlers { actions.append(.answer(waiter, .success(()))) }
+        settlers.removeAll()
     }
 
     /// Takes a registration back.
@@ -117,6 +154,7 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
         if let provider = entry.provider { actions.append(.answer(provider, result)) }
         for waiter in entry.withdrawers { actions.append(.answer(waiter, .success(()))) }
         actions.append(.ended(entry.registration, result))
+        answerSettlers(into: &actions)
     }
 
     /// Asks the broker for no new work.
@@ -142,6 +180,7 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
             entries[id]?.state = .live
             entries[id]?.provider = nil
             if let provider = entry.provider { actions.append(.answer(provider, .success(()))) }
+            answerSettlers(into: &actions)
         } else if entry.isWithdrawn {
             self.end(id, .success(()), into: &actions)
         }
@@ -168,10 +207,17 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
     }
 
     /// A session has begun: everything is registered again.
-    mutating func sessionBegan(into actions: inout [Action]) {
+    /// - Parameters:
+    ///   - busy: how many slots of a registration handlers of earlier sessions still take.
+    ///   - actions: gets what is to be done.
+    mutating func sessionBegan(busy: (RequestID) -> Int = { _ in 0 }, into actions: inout [Action]) {
         isReady = true
         guard !isDraining else { return }
-        for id in entries.keys.sorted(by: { $0.rawValue < $1.rawValue }) { provide(id, into: &actions) }
+        for id in entries.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+            entries[id]?.busy = busy(id)
+            provide(id, into: &actions)
+        }
+        answerSettlers(into: &actions)
     }
 
     /// The session is gone: what was asked of it is done, since nothing of it is left.
@@ -187,8 +233,9 @@ struct RegistrationTable<Registration: Sendable, Waiter: Sendable> {
     /// Ends everything.
     mutating func failAll(_ error: MeshError, into actions: inout [Action]) {
         for id in Array(entries.keys) { end(id, .failure(error), into: &actions) }
-        for waiter in drains.values { actions.append(.answer(waiter, .failure(error))) }
+        for waiter in Array(drains.values) + settlers { actions.append(.answer(waiter, .failure(error))) }
         drains.removeAll()
+        settlers.removeAll()
     }
 
     /// Tries again what was refused for the moment.

@@ -29,8 +29,9 @@ struct OptionSetter {
 
     private func apply(_ policy: ReconnectPolicy) throws(ZeroMQError) {
         switch policy {
-        case .never:
-            try set(ZMQ_RECONNECT_IVL, -1, "reconnect")
+        case .byOwner:
+            // A day: libzmq adds a jitter as large as the interval, and a monitor's reader acts within milliseconds.
+            try set(ZMQ_RECONNECT_IVL, 86_400_000, "reconnect")
         case .every(let interval, let maximum):
             try set(ZMQ_RECONNECT_IVL, max(1, interval.wholeMilliseconds), "reconnect")
             try set(ZMQ_RECONNECT_IVL_MAX, maximum, "reconnect maximum")

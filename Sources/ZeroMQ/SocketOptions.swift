@@ -14,8 +14,13 @@ public enum SocketSecurity: Hashable, Sendable {
 
 /// What a connecting socket does when its connection is lost.
 public enum ReconnectPolicy: Hashable, Sendable {
-    /// Nothing: libzmq would replay old messages to a peer that restarted. The owner makes a new socket.
-    case never
+    /// Nothing: the owner watches with a ``Monitor``, closes the socket when it tells of a loss, and makes a new one; libzmq
+    /// would replay old messages to a peer that restarted.
+    ///
+    /// To libzmq this is a wait of a day. Its own "never" (an interval of -1) is not to be had: it throws away what was
+    /// received and not yet read the moment the connection is lost, and aborts the process when that happens between two
+    /// frames of a message.
+    case byOwner
     /// Connect again after an interval that doubles up to a maximum.
     case every(Duration, maximum: Duration?)
 }
@@ -58,7 +63,7 @@ public struct SocketOptions: Sendable {
     /// When the peer should give up on us; clamped to 65 s, above which libzmq miscounts.
     public var heartbeatTimeToLive: Duration?
     /// What to do when a connection is lost.
-    public var reconnect: ReconnectPolicy = .never
+    public var reconnect: ReconnectPolicy = .byOwner
     /// Whether messages are queued only for connections that are complete.
     public var immediate = false
     /// The kernel's send buffer.

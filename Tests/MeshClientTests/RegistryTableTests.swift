@@ -52,6 +52,58 @@ struct RegistrationTableTests {
         #expect(try words(&actions) == [])
     }
 
+    @Test func `slots that handlers of a lost session still take are not offered to the next one`() throws {
+        var table = try live()
+        var actions: [Table.Action] = []
+        table.setCapacity(try request(1), capacity: 3, weight: 50, into: &actions)
+        table.sessionLost(into: &actions)
+        actions = []
+        table.sessionBegan(busy: { _ in 2 }, into: &actions)
+        guard case .send(let frame)? = actions.last, case .provide(let provide) = try frame.decoded else {
+            return #expect(Bool(false), "no PROVIDE was sent")
+        }
+        #expect(provide.capacity == 1)
+        actions = []
+        table.setBusy(1, of: try request(1), into: &actions)
+        table.setBusy(1, of: try request(1), into: &actions)
+        table.setCapacity(try request(1), capacity: 8, weight: 50, into: &actions)
+        table.setBusy(0, of: try request(1), into: &actions)
+        #expect(try words(&actions) == ["send CAPACITY 1 2 50", "send CAPACITY 1 7 50", "send CAPACITY 1 8 50"])
+    }
+
+    @Test func `everything is registered when each registration is, in the present session`() throws {
+        var table = Table()
+        var actions: [Table.Action] = []
+        table.settle("s1", into: &actions)
+        #expect(try words(&actions) == [])
+        table.sessionBegan(into: &actions)
+        #expect(try words(&actions) == ["answer s1"])
+        table.add(try request(1), service(), registration: "r1", waiter: "w1", into: &actions)
+        table.add(try request(2), service("b"), registration: "r2", waiter: "w2", into: &actions)
+        table.settle("s2", into: &actions)
+        _ = table.received(End(id: try request(1).wire), into: &actions)
+        #expect(try words(&actions) == ["send PROVIDE 1", "send PROVIDE 2", "answer w1"])
+        _ = table.received(
+            Fail(status: .permissionDenied, id: try request(2).wire, message: "no"),
+            now: at(0),
+            into: &actions
+        )
+        #expect(try words(&actions) == ["fail w2 PERMISSION_DENIED", "ended r2 PERMISSION_DENIED", "answer s2"])
+        table.sessionLost(into: &actions)
+        table.settle("s3", into: &actions)
+        table.sessionBegan(into: &actions)
+        #expect(try words(&actions) == ["send PROVIDE 1"])
+        _ = table.received(
+            Fail(flags: .retryable, status: .unavailable, id: try request(1).wire, message: "no"),
+            now: at(0),
+            into: &actions
+        )
+        #expect(try words(&actions) == [])
+        table.timePassed(now: at(600), into: &actions)
+        _ = table.received(End(id: try request(1).wire), into: &actions)
+        #expect(try words(&actions) == ["send PROVIDE 1", "answer s3"])
+    }
+
     @Test func `withdrawing is answered once and frees the registration`() throws {
         var table = try live()
         var actions: [Table.Action] = []

@@ -1,5 +1,6 @@
 // The monitor: peers come and go and a reader on another thread sees it too.
 
+import CLinuxShims
 import Synchronization
 import Testing
 import ZeroMQ
@@ -27,6 +28,38 @@ extension ZeroMQTests {
                 #expect(came.fileDescriptor != nil)
                 #expect(came.endpoint == endpoint)
                 router.stopMonitoring()
+            }
+            try context.terminate(within: patience)
+        }
+
+        @Test func `what came before a connection was lost can still be read`() throws {
+            let directory = try TemporaryDirectory()
+            let context = try Context()
+            do {
+                let dealer = try Socket(context, .dealer)
+                var monitor = try Monitor(context, watching: dealer, for: [.connected, .disconnected])
+                var frames = FrameBuffer()
+                do {
+                    let router = try Socket(context, .router)
+                    try dealer.connect(try router.bind(directory.endpoint()))
+                    _ = try dealer.trySend(header: [1].span.bytes, body: nil)
+                    var poller = Poller(capacity: 1)
+                    poller.add(router, events: .readable)
+                    #expect(try !poller.wait(timeout: patience).isEmpty)
+                    #expect(try router.tryReceive(into: &frames) == .received)
+                    let identity = frames.routingID
+                    let peer = try #require(identity)
+                    _ = try router.trySend(to: peer, header: [2].span.bytes, body: Message(copying: [3]))
+                    var own = Poller(capacity: 1)
+                    own.add(dealer, events: .readable)
+                    #expect(try !own.wait(timeout: patience).isEmpty)
+                    let connection = frames.sourceFileDescriptor(at: 1)
+                    #expect(wiz_shutdown_both(connection ?? -1) == 0)
+                }
+                #expect(try next(of: .disconnected, from: &monitor) != nil)
+                #expect(try dealer.tryReceive(into: &frames) == .received)
+                #expect(frames.count == 2)
+                dealer.stopMonitoring()
             }
             try context.terminate(within: patience)
         }
