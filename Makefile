@@ -4,7 +4,7 @@ CONFIG ?= debug
 SEEDS ?= 20000
 export PATH := $(CURDIR)/.build/release:$(PATH)
 
-.PHONY: help setup build demo up test check lint format simulate bench soak clean
+.PHONY: help setup build demo up compose test check lint format simulate bench soak clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ demo: build ## Start a mesh of real processes and walk through it
 
 up: build ## Start a mesh of the plugins in this repository and leave it running
 	@.build/release/wiz up --mesh mesh.yaml
+
+compose: setup ## Run compose.yaml, with Docker or podman, and check what it promises
+	@Scripts/try-compose.sh
 
 test: setup ## Run every check and every test
 	@Scripts/test.sh

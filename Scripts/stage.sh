@@ -10,13 +10,13 @@ cd "$(dirname "$0")/.."
 out=$1
 products=$(swift build -c "${CONFIG:-release}" --show-bin-path)
 mkdir -p "$out/bin" "$out/plugins"
-install -m 0755 "$products/wiz" "$products/wizmesh-broker" "$out/bin/"
+install -s -m 0755 "$products/wiz" "$products/wizmesh-broker" "$out/bin/"
 for manifest in plugins/*/plugin.json; do
     folder=${manifest%/plugin.json}
     name=${folder#plugins/}
     mkdir -p "$out/plugins/$name/bin"
     tar -C "$folder" --exclude=./Sources --exclude=./Tests --exclude=./bin --exclude=./data --exclude=./.build -c . |
         tar -C "$out/plugins/$name" --no-same-owner -x
-    install -m 0755 "$products/$name" "$out/plugins/$name/bin/$name"
+    install -s -m 0755 "$products/$name" "$out/plugins/$name/bin/$name"
 done
 chmod -R a+rX "$out"

@@ -2,8 +2,5 @@
 # Starts the plugin of this image. Replicas of one service share its key and its principal; the container's name tells
 # them apart.
 set -eu
-if [ -z "${WIZ_INSTANCE:-}" ]; then
-    read -r WIZ_INSTANCE </etc/hostname
-    export WIZ_INSTANCE
-fi
+export WIZ_INSTANCE="${WIZ_INSTANCE:-$(cat /etc/hostname)}"
 exec "$WIZ_PLUGIN_FOLDER/bin/$WIZ_PLUGIN_NAME" "$@"
