@@ -1,7 +1,5 @@
 // What a plugin is given at its start: settings, folders, a logger, the connection.
 
-internal import FoundationEssentials
-
 /// The settings of a plugin and its place in the world.
 public struct PluginConfig: Sendable {
     /// What `plugin.json` says.
@@ -12,6 +10,9 @@ public struct PluginConfig: Sendable {
     public let folder: String
     /// Where the plugin may keep files (WIZ_DATA, else `data` in its folder); it may not exist yet.
     public let dataFolder: String
+    /// The unix socket of the proxy through which the hosts that `plugin.json` names are reached; nil when the plugin has the
+    /// whole network, or none.
+    public let egressProxy: String?
     /// Writes to the plugin's log.
     public let logger: Logger
     /// The connection, for what the registry does not cover; nil in tests without a mesh.
@@ -23,6 +24,7 @@ public struct PluginConfig: Sendable {
         values: Value = [:],
         folder: String = ".",
         dataFolder: String? = nil,
+        egressProxy: String? = nil,
         logger: Logger = Logger(label: "plugin"),
         mesh: MeshConnection? = nil
     ) {
@@ -30,6 +32,7 @@ public struct PluginConfig: Sendable {
         self.values = values
         self.folder = folder
         self.dataFolder = dataFolder ?? folder + "/data"
+        self.egressProxy = egressProxy
         self.logger = logger
         self.mesh = mesh
     }
@@ -49,28 +52,13 @@ public struct PluginConfig: Sendable {
     }
 }
 
-/// What the process was started with.
-struct PluginEnvironment {
-    var variables: [String: String]
-
-    static var own: PluginEnvironment { PluginEnvironment(variables: ProcessInfo.processInfo.environment) }
-
-    subscript(name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
-
-    var folder: String { self["WIZ_PLUGIN_FOLDER"] ?? FileManager.default.currentDirectoryPath }
-    /// Whether a host started this process, holds its standard input and waits for its end.
-    var isHosted: Bool { self["WIZ_HOST"] == "1" }
-    var logLevel: Logger.Level { self["WIZ_LOG"].flatMap(Logger.Level.init(rawValue:)) ?? .info }
-
-    /// The settings.
-    func config() throws(PluginError) -> Value {
-        guard let text = self["WIZ_PLUGIN_CONFIG"] else { return [:] }
-        do throws(MeshError) {
-            let value = try Payload.json(text: text).decode(Value.self)
-            guard value.object != nil else { throw MeshError(.invalidArgument, "it is no object") }
-            return value
-        } catch {
-            throw .configuration("WIZ_PLUGIN_CONFIG is not valid: \(error.message)")
-        }
+extension PluginConfig: CustomStringConvertible, CustomReflectable {
+    /// The settings as JSON, those that `plugin.json` marks `sensitive` left out.
+    public var description: String {
+        let shown = plugin.configSchema.map { SchemaCheck($0).masked(values) } ?? values
+        return (try? Payload.json(shown).text) ?? "{}"
     }
+
+    /// Shows nothing but the description: no sensitive setting is printed by mistake.
+    public var customMirror: Mirror { Mirror(self, children: ["config": description]) }
 }
