@@ -23,6 +23,9 @@ public struct PluginContext: Sendable {
     public let affinity: String
     /// The urgency.
     public let band: Band
+    /// The unix socket of the proxy through which the hosts that `plugin.json` names are reached; nil when the plugin has the
+    /// whole network, or none.
+    public let egressProxy: String?
     /// Writes to the plugin's log.
     public let logger: Logger
     /// The connection; nil in tests without a mesh.
@@ -39,6 +42,7 @@ public struct PluginContext: Sendable {
         trace: TraceContext = .none,
         affinity: String = "",
         band: Band = .normal,
+        egressProxy: String? = nil,
         logger: Logger = Logger(label: "plugin"),
         mesh: MeshConnection? = nil
     ) {
@@ -51,6 +55,7 @@ public struct PluginContext: Sendable {
         self.trace = trace
         self.affinity = affinity
         self.band = band
+        self.egressProxy = egressProxy
         self.logger = logger
         self.mesh = mesh
     }
@@ -66,6 +71,7 @@ public struct PluginContext: Sendable {
             trace: call.context.trace,
             affinity: call.context.affinity,
             band: call.context.band,
+            egressProxy: surroundings.egressProxy,
             logger: surroundings.logger,
             mesh: surroundings.mesh
         )
@@ -116,6 +122,7 @@ struct Surroundings: Sendable {
     let logger: Logger
     let mesh: MeshConnection
     let watch: RegistryWatch
+    var egressProxy: String?
     /// Hears of the errors of handlers.
     let onError: @Sendable (any Error) -> Void
 }

@@ -51,6 +51,10 @@ public struct PluginInfo: Sendable, Hashable {
     public var concurrency: Int?
     /// `lifecycle.drainTimeoutMs`: how long calls in flight may go on when the plugin stops; 5 s unless given.
     public var drainTimeout: Duration
+    /// Which generation of the plugin this process is in its host, counted from 1 with every reload; 0 without a host.
+    public var generation = 0
+    /// The JSON Schema of its settings.
+    var configSchema: Value?
 
     /// The declaration of a service; of several versions, that of the version or the first.
     public func service(_ name: String, version: String? = nil) -> Service? {
@@ -94,6 +98,7 @@ extension PluginInfo {
         permissions = Self.permissionNames(file["permissions"]) + Self.permissionNames(file["optionalPermissions"])
         concurrency = file["limits"]?["concurrency"]?.int
         drainTimeout = .milliseconds(file["lifecycle"]?["drainTimeoutMs"]?.int ?? 5000)
+        configSchema = file["config"]
         services = (file["provides"]?.array ?? []).compactMap { Service($0, pluginVersion: version) }
     }
 

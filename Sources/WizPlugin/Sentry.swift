@@ -12,12 +12,19 @@ final class Sentry: Sendable {
     private let stop: StopSwitch
     private let allowance: Duration
 
+    /// Catches the signals that ask for the end; to be called first of all: process 1 of a sandbox does not even get one that
+    /// it does not catch.
+    ///
+    /// - Returns: a descriptor on which each that comes arrives as a byte.
+    static func catchSignals() -> Int32 { wiz_catch_signals(wiz_signal_bit(SIGTERM) | wiz_signal_bit(SIGINT)) }
+
     /// - Parameters:
+    ///   - signals: What ``catchSignals()`` returned.
     ///   - watchesInput: Whether the end of standard input is the host's end.
     ///   - allowance: How long an ordered stop may take before the process is ended.
     ///   - stop: Is told the first cause.
-    init(watchesInput: Bool, allowance: Duration, stop: StopSwitch) {
-        signals = wiz_catch_signals(wiz_signal_bit(SIGTERM) | wiz_signal_bit(SIGINT))
+    init(signals: Int32, watchesInput: Bool, allowance: Duration, stop: StopSwitch) {
+        self.signals = signals
         self.watchesInput = watchesInput
         self.allowance = allowance
         self.stop = stop
@@ -44,12 +51,15 @@ final class Sentry: Sendable {
         var input = watchesInput ? STDIN_FILENO : -1
         var signalCount = 0
         var end: ContinuousClock.Instant?
+        var reaper = Reaper.isNeeded ? Reaper() : nil
+        let idle = reaper == nil ? -1 : Int32(Reaper.interval.components.seconds * 1000)
         while true {
             var descriptors = [
                 pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: input, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&descriptors, 2, end == nil ? -1 : 200)
+            let ready = poll(&descriptors, 2, end == nil ? idle : 200)
+            if ready == 0 { reaper?.run() }
             if ready > 0, descriptors[0].revents != 0 {
                 var number: UInt8 = 0
                 if read(signals, &number, 1) == 1 {

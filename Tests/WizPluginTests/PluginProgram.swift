@@ -10,7 +10,25 @@ final class PluginProgram: Sendable {
     let id: Int32
     private let input: Mutex<Int32>
 
-    init(_ endpoint: String, _ name: String = "echo", folder: String, variables: [String] = []) throws {
+    /// Starts a program.
+    /// - Parameters:
+    ///   - endpoint: where its broker is.
+    ///   - name: the program's.
+    ///   - folder: where its plugin.json is.
+    ///   - words: its arguments.
+    ///   - variables: what it is told beside the endpoint and the folder.
+    ///   - line: what is written to its standard input, which then stays open.
+    ///   - errors: the file that gets its standard error.
+    /// - Throws: when it cannot be started.
+    init(
+        _ endpoint: String,
+        _ name: String = "echo",
+        folder: String,
+        words: [String] = [],
+        variables: [String] = [],
+        line: String? = nil,
+        errors: String = "/dev/null"
+    ) throws {
         var pipes: [Int32] = [0, 0]
         let isOpen = pipe(&pipes) == 0
         try #require(isOpen)
@@ -19,13 +37,13 @@ final class PluginProgram: Sendable {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, pipes[0], STDIN_FILENO)
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT, 0o644)
         let program = try Self.program(name)
         var environment = ["WIZ_ENDPOINT=" + endpoint, "WIZ_PLUGIN_FOLDER=" + folder] + variables
         for name in ["LD_LIBRARY_PATH", "PATH"] {
             if let value = getenv(name) { environment.append(name + "=" + String(cString: value)) }
         }
-        var arguments = [strdup(program), nil]
+        var arguments = ([program] + words).map { strdup($0) } + [nil]
         var variables = environment.map { strdup($0) } + [nil]
         defer {
             for pointer in arguments + variables { free(pointer) }
@@ -36,11 +54,15 @@ final class PluginProgram: Sendable {
         self.id = id
         input = Mutex(pipes[1])
         try #require(result == 0)
+        guard let line else { return }
+        let bytes = Array((line + "\n").utf8)
+        let written = bytes.withUnsafeBytes { write(pipes[1], $0.baseAddress, $0.count) }
+        try #require(written == bytes.count)
     }
 
     deinit { closeInput() }
 
-    private static func program(_ name: String) throws -> String {
+    static func program(_ name: String) throws -> String {
         let own = try #require(realpath("/proc/self/exe", nil))
         defer { free(own) }
         // `swift test` may run the bundle through a helper elsewhere: the bundle itself is among the arguments.

@@ -1,5 +1,6 @@
 // The plugin echo as a process of its own: what ends it, and with which code.
 
+import Foundation
 import Glibc
 import Synchronization
 import Testing
@@ -16,6 +17,22 @@ struct ProcessTests {
             #expect(try await mesh.call("echo", "say", ["a": 1]) == ["a": 1])
             kill(process.id, SIGTERM)
             #expect(await process.end() == 0)
+        }
+    }
+
+    @Test(arguments: 0..<5)
+    func `the broker hears BYE from a process that ends in good order`(_ round: Int) async throws {
+        try await withMesh { mesh in
+            let events = try await mesh.client.subscribe("mesh.session.gone")
+            let process = try PluginProgram(mesh.endpoint, folder: Self.folder)
+            try await mesh.awaitService("echo")
+            kill(process.id, SIGTERM)
+            #expect(await process.end() == 0)
+            for try await event in events {
+                let notice = try event.payload.decode(Value.self)
+                #expect(notice["fields"]?["cause"] == "left", "\(event.payload.text)")
+                break
+            }
         }
     }
 
@@ -55,8 +72,11 @@ struct ProcessTests {
     @Test func `a setting of the wrong type ends it with 78`() async throws {
         try await withMesh { mesh in
             let setting = #"WIZ_PLUGIN_CONFIG={"capacity":"many"}"#
-            let process = try PluginProgram(mesh.endpoint, folder: Self.folder, variables: [setting])
+            let errors = mesh.folder.path + "/errors"
+            let process = try PluginProgram(mesh.endpoint, folder: Self.folder, variables: [setting], errors: errors)
             #expect(await process.end() == 78)
+            let text = try String(contentsOfFile: errors, encoding: .utf8)
+            #expect(text.contains(#"the config of echo in the mesh file is not valid: capacity: "many" is no integer"#))
         }
     }
 }
