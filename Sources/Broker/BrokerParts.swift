@@ -238,7 +238,7 @@ extension BrokerParts {
             entropy: entropy
         )
         core.setBalance(configuration.balances)
-        var loop = MeshLoop(
+        var loop = try MeshLoop(
             core: core,
             wire: Wire(local: local, remote: remote),
             hasRemote: configuration.tcp != nil,

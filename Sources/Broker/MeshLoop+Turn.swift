@@ -1,5 +1,5 @@
-// What a turn does with messages: into the core one by one, and out again by its outbox. The hot path: no allocation, no
-// String, no reference counting per message.
+// What a turn does with messages: some into the core, and what follows from them out again by its outbox: sent together,
+// they leave in fewer system calls. The hot path: no allocation, no String, no reference counting per message.
 
 import BrokerCore
 import MeshProtocol
@@ -10,14 +10,17 @@ extension MeshLoop {
     mutating func drain(listener: UInt32) -> Bool {
         for index in 0..<MeshLoop.batchCount {
             if index & 7 == 7 { now = MeshLoop.clock() }
+            if index % MeshLoop.burstCount == MeshLoop.burstCount - 1 { settle() }
             guard let outcome = try? wire.receive(from: listener) else { return false }
             switch outcome {
-            case .nothing: return index > 0
+            case .nothing:
+                settle()
+                return index > 0
             case .received: take(from: listener)
             case .tooManyFrames(let total): takeExcess(total, from: listener)
             }
-            settle()
         }
+        settle()
         return true
     }
 

@@ -10,8 +10,12 @@ import ZeroMQ
 struct MeshLoop: ~Copyable {
     /// Messages taken from one socket before the other one's turn comes.
     static let batchCount = 256
+    /// Messages taken in before what follows from them is sent.
+    static let burstCount = 64
     /// How long the last answers may take to leave, in milliseconds.
     static let stopMilliseconds: UInt64 = 1_000
+    /// How often the monitors are read while the thread has no time to wait, in milliseconds.
+    static let monitorMilliseconds: UInt64 = 5
     /// How often the core is told the time of day, in milliseconds.
     static let wallClockMilliseconds: UInt64 = 60_000
 
@@ -25,13 +29,23 @@ struct MeshLoop: ~Copyable {
     /// The time as last read; messages of a few microseconds share one reading.
     var now: MeshInstant
 
-    private var poller = Poller(capacity: 5)
+    private var poller = DescriptorPoller(capacity: 5)
     private let hasRemote: Bool
+    /// The places of the monitors in the poller, as a mask.
+    private var monitorMask: UInt64 = 0
+    /// When the monitors are read although the thread has not waited for them.
+    private var nextMonitorReading: MeshInstant
     private var nextWallClock: MeshInstant
     private var stopDeadline: MeshInstant?
     private var isFinished = false
 
-    init(core: consuming BrokerCore, wire: consuming Wire, hasRemote: Bool, office: Office, mailbox: Mailbox) {
+    init(
+        core: consuming BrokerCore,
+        wire: consuming Wire,
+        hasRemote: Bool,
+        office: Office,
+        mailbox: Mailbox
+    ) throws(ZeroMQError) {
         self.core = core
         self.wire = wire
         self.hasRemote = hasRemote
@@ -39,12 +53,13 @@ struct MeshLoop: ~Copyable {
         self.mailbox = mailbox
         now = MeshLoop.clock()
         nextWallClock = now
-        poller.add(mailbox.wakeUp)
-        poller.add(self.wire.local.socket, events: .readable)
-        poller.add(self.wire.local.monitor)
+        nextMonitorReading = now
+        poller.add(mailbox.wakeUp.fileDescriptor)
+        poller.add(try self.wire.local.socket.signalDescriptor())
+        monitorMask |= 1 << UInt64(poller.add(try self.wire.local.monitor.signalDescriptor()))
         guard hasRemote else { return }
-        poller.add(self.wire.remote.socket, events: .readable)
-        poller.add(self.wire.remote.monitor)
+        poller.add(try self.wire.remote.socket.signalDescriptor())
+        monitorMask |= 1 << UInt64(poller.add(try self.wire.remote.monitor.signalDescriptor()))
     }
 
     /// Monotonic time.
@@ -55,6 +70,7 @@ struct MeshLoop: ~Copyable {
     mutating func run() {
         while !isFinished {
             now = MeshLoop.clock()
+            let sentBefore = wire.sendCount
             if mailbox.hasCommands { obey() }
             var isBusy = false
             if stopDeadline == nil {
@@ -63,7 +79,8 @@ struct MeshLoop: ~Copyable {
             }
             passTime()
             finishIfDone()
-            if !isBusy, !isFinished, !mailbox.hasCommands { wait() }
+            // A send may have taken in the signal of a message that has come: then the sockets are looked at again.
+            if !isBusy, !isFinished, wire.sendCount == sentBefore, !mailbox.hasCommands { wait() }
         }
         wire.dropOverflows()
     }
@@ -78,7 +95,7 @@ struct MeshLoop: ~Copyable {
     /// Runs whatever is due.
     private mutating func passTime() {
         now = MeshLoop.clock()
-        wire.readMonitors(now: now)
+        if nextMonitorReading <= now { readMonitors() }
         wire.runErrands(now: now)
         if let deadline = core.nextDeadline, deadline <= now { core.timePassed(now: now, into: &outbox) }
         wire.flushOverflows(now: now)
@@ -90,6 +107,11 @@ struct MeshLoop: ~Copyable {
         settle()
     }
 
+    private mutating func readMonitors() {
+        nextMonitorReading = now.advanced(milliseconds: MeshLoop.monitorMilliseconds)
+        wire.readMonitors(now: now)
+    }
+
     /// Waits for a message, a command, or the next thing that is due.
     private mutating func wait() {
         var deadline = nextWallClock
@@ -99,7 +121,8 @@ struct MeshLoop: ~Copyable {
         if let next = watchers.nextDeadline { deadline = min(deadline, next) }
         if let next = stopDeadline { deadline = min(deadline, next) }
         let timeout = deadline.nanoseconds(since: MeshLoop.clock())
-        _ = try? poller.wait(timeoutNanoseconds: Int64(clamping: timeout))
+        let ready = poller.wait(timeoutNanoseconds: Int64(clamping: timeout))
+        if ready.mask & monitorMask != 0 { nextMonitorReading = now }
     }
 
     /// Begins the end: everybody is told, and what was sent gets a bounded time to leave.

@@ -50,6 +50,7 @@ extension Wire {
         body: consuming Message?
     ) -> EnvelopeOutcome {
         let id = RoutingID(number: peer.routingID)
+        sendCount &+= 1
         do throws(ZeroMQError) {
             return peer.listener == 0
                 ? try local.socket.trySend(to: id, header: header, body: body)
@@ -105,8 +106,9 @@ extension Wire {
         }
     }
 
-    private func flush(_ overflow: inout Overflow, to peer: PeerHandle) -> Overflow.Flush {
+    private mutating func flush(_ overflow: inout Overflow, to peer: PeerHandle) -> Overflow.Flush {
         let id = RoutingID(number: peer.routingID)
+        sendCount &+= 1
         do throws(ZeroMQError) {
             return peer.listener == 0
                 ? try overflow.flush(to: id, over: local.socket)

@@ -38,6 +38,8 @@ struct Wire: ~Copyable {
     var lost: [PeerHandle] = []
     /// Peers whose overflow is full, for the core.
     var flooded: [PeerHandle] = []
+    /// Messages handed to libzmq or tried to be.
+    var sendCount: UInt64 = 0
     /// Messages under routing ids that peers chose themselves, refused.
     var foreignCount: UInt64 = 0
     /// The header of a probe.

@@ -57,7 +57,7 @@ extension BrokerCore {
         if !body.isNone { ownBodyCount &-= 1 }
         calls.slots[call.at].body = .none
         let caller = calls.slots[call.at].caller
-        let prefix = calls.slots[call.at].header.withUnsafeBytes { try? HeaderPrefix.decode($0) }
+        let prefix = try? HeaderPrefix.decode(calls.slots[call.at].header.bytes)
         outbox.administer(
             AdministrativeCall(
                 lease: calls.lease(call),

@@ -122,7 +122,7 @@ extension BrokerCore {
         calls.slots[call.at].body = payload.body
         calls.slots[call.at].bodyByteCount = payload.byteCount
         calls.slots[call.at].createdAt = now
-        calls.slots[call.at].header.append(contentsOf: header)
+        calls.slots[call.at].header.keep(header)
         if view.flags.contains(.replyStream) { calls.slots[call.at].replyCredit.grant(view.credit, limits: limits) }
         if !payload.body.isNone { ownBodyCount &+= 1 }
         calls.link(call, toCaller: &sessions.slots[session.at])
@@ -313,16 +313,15 @@ extension BrokerCore {
         of call: CallIndex,
         _ body: (inout BrokerCore, CallView, UnsafeRawBufferPointer) -> Void
     ) {
-        var bytes: [UInt8] = []
-        swap(&bytes, &calls.slots[call.at].header)
+        // Taken out meanwhile: the call may end, and its slot be another's.
+        var kept = KeptHeader()
+        swap(&kept, &calls.slots[call.at].header)
         let generation = calls.slots[call.at].generation
-        bytes.withUnsafeBytes { header in
-            guard let view = try? CallView.decode(header) else {
-                preconditionFailure("a call's kept header cannot be read")
-            }
-            body(&self, view, header)
+        guard let view = try? CallView.decode(kept.bytes) else {
+            preconditionFailure("a call's kept header cannot be read")
         }
-        // A call that has ended meanwhile has no use for it.
-        if calls.slots[call.at].generation == generation { swap(&bytes, &calls.slots[call.at].header) }
+        body(&self, view, kept.bytes)
+        if calls.slots[call.at].generation == generation { swap(&kept, &calls.slots[call.at].header) }
+        kept.free()
     }
 }

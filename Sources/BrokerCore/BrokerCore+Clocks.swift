@@ -91,10 +91,15 @@ extension BrokerCore {
 
     /// `service.method`, as the caller named it.
     func callTitle(_ call: CallIndex) -> String {
-        calls.slots[call.at].header.withUnsafeBytes { header in
-            guard let view = try? CallView.decode(header) else { return "?" }
-            return view.service.string(in: header) + "." + view.method.string(in: header)
-        }
+        let words = words(of: call)
+        return words.service.isEmpty ? "?" : words.service + "." + words.method
+    }
+
+    /// Service and method, as the caller named them.
+    func words(of call: CallIndex) -> (service: String, method: String) {
+        let header = calls.slots[call.at].header.bytes
+        guard let view = try? CallView.decode(header) else { return ("", "") }
+        return (view.service.string(in: header), view.method.string(in: header))
     }
 }
 

@@ -120,10 +120,7 @@ extension BrokerCore {
 
     private func snapshot(_ call: CallIndex, now: MeshInstant) -> CallSnapshot {
         let slot = calls.slots[call.at]
-        let words = slot.header.withUnsafeBytes { header -> (service: String, method: String) in
-            guard let view = try? CallView.decode(header) else { return ("", "") }
-            return (view.service.string(in: header), view.method.string(in: header))
-        }
+        let words = words(of: call)
         var version = ""
         if !slot.registration.isNone {
             version = registry.registrations[slot.registration.at].version.description

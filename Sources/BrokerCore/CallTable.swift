@@ -63,8 +63,7 @@ struct CallSlot {
 
     var body = BodyHandle.none
     var bodyByteCount = 0
-    /// The caller's header, for the first dispatch of a queued call and for any further one.
-    var header: [UInt8] = []
+    var header = KeptHeader()
 
     var createdAt = MeshInstant(nanoseconds: 0)
     var dispatchedAt = MeshInstant(nanoseconds: 0)
@@ -94,12 +93,13 @@ struct CallSlot {
         }
     }
 
-    /// Back to a call's beginning; the buffer stays.
+    /// Back to a call's beginning, as the slot's next use; the header's memory stays.
+    @inline(__always)
     mutating func reset() {
         var fresh = CallSlot()
-        fresh.generation = generation
-        swap(&fresh.header, &header)
-        fresh.header.removeAll(keepingCapacity: true)
+        fresh.generation = (generation &+ 1) & 0x7fff_ffff
+        fresh.header = header
+        fresh.header.clear()
         self = fresh
     }
 }
@@ -128,27 +128,78 @@ struct StreamCredit: Hashable {
     }
 }
 
+/// The caller's header, kept for the first dispatch of a queued call and for any further one.
+///
+/// Its memory stays with the slot, so that a slot is plain data and the next call needs none; the table frees it.
+struct KeptHeader {
+    /// What a slot's memory holds at first: most headers.
+    private static let usualByteCount = 192
+    /// Memory beyond this is given back when its call has ended.
+    private static let largestKept = 1024
+
+    private var base: UnsafeMutableRawPointer?
+    private var count: UInt32 = 0
+    private var capacity: UInt32 = 0
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: Int(count)) }
+
+    /// Copies a header in.
+    @inline(__always)
+    mutating func keep(_ header: UnsafeRawBufferPointer) {
+        if header.count > Int(capacity) { enlarge(header.count) }
+        if let base, let start = header.baseAddress { base.copyMemory(from: start, byteCount: header.count) }
+        count = UInt32(truncatingIfNeeded: header.count)
+    }
+
+    @inline(never)
+    private mutating func enlarge(_ byteCount: Int) {
+        base?.deallocate()
+        capacity = UInt32(max(byteCount, Self.usualByteCount))
+        base = .allocate(byteCount: Int(capacity), alignment: 8)
+    }
+
+    /// Forgets the header.
+    @inline(__always)
+    mutating func clear() {
+        count = 0
+        guard capacity > Self.largestKept else { return }
+        free()
+        self = KeptHeader()
+    }
+
+    /// Gives the memory back; the value is spent.
+    func free() { base?.deallocate() }
+}
+
 /// All calls.
-struct CallTable {
-    var slots: [CallSlot] = []
-    private var free: [UInt32] = []
+struct CallTable: ~Copyable {
+    var slots = Slab<CallSlot>()
+    private var firstFree = CallIndex.none
     private(set) var count = 0
 
     /// Takes a slot that has been reset.
     mutating func claim() -> CallIndex {
         count &+= 1
-        if let raw = free.popLast() { return CallIndex(raw: raw) }
+        let index = firstFree
+        guard index.isNone else {
+            firstFree = slots[index.at].nextOfCaller
+            slots[index.at].nextOfCaller = .none
+            return index
+        }
         slots.append(CallSlot())
-        slots[slots.count - 1].header.reserveCapacity(192)
         return CallIndex(slots.count - 1)
     }
 
     /// Gives a slot back; its lease is stale from here on.
     mutating func release(_ index: CallIndex) {
         slots[index.at].reset()
-        slots[index.at].generation = (slots[index.at].generation &+ 1) & 0x7fff_ffff
-        free.append(index.raw)
+        slots[index.at].nextOfCaller = firstFree
+        firstFree = index
         count &-= 1
+    }
+
+    deinit {
+        for place in slots.indices { slots[place].header.free() }
     }
 
     /// The live call that a lease names.

@@ -35,7 +35,8 @@ extension BrokerCore {
         }
         if live != calls.count { problems.append("\(calls.count) calls counted, \(live) there") }
         if queued != queuedCount { problems.append("\(queuedCount) queued calls counted, \(queued) there") }
-        for slot in sessions.slots where slot.state == .active {
+        for place in sessions.slots.indices where sessions.slots[place].state == .active {
+            let slot = sessions.slots[place]
             requestCount += slot.registrations.count + slot.subscriptionCount + (slot.drainRequest == nil ? 0 : 1)
         }
         if requestCount != requests.count {
@@ -50,7 +51,8 @@ extension BrokerCore {
         var leases: [Int: Int] = [:]
         var overdue: [Int: Int] = [:]
         var made: [Int: Int] = [:]
-        for slot in calls.slots where slot.phase != .free {
+        for place in calls.slots.indices where calls.slots[place].phase != .free {
+            let slot = calls.slots[place]
             if !slot.caller.isNone { made[slot.caller.at, default: 0] += 1 }
             guard slot.holdsWorker else { continue }
             inFlight[slot.registration.at, default: 0] += 1
@@ -107,7 +109,9 @@ extension BrokerCore {
 
     private func bodyProblems() -> [String] {
         var count = 0
-        for slot in calls.slots where slot.phase != .free && !slot.body.isNone { count += 1 }
+        for place in calls.slots.indices where calls.slots[place].phase != .free && !calls.slots[place].body.isNone {
+            count += 1
+        }
         for slot in registry.registrations where slot.state == .live && !slot.body.isNone { count += 1 }
         return count == ownBodyCount ? [] : ["\(ownBodyCount) bodies counted, \(count) held"]
     }

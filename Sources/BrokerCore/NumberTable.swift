@@ -2,8 +2,8 @@
 // and (session, request) to what the request is. The seed keeps peers, who choose their request ids, from piling them up.
 
 /// A hash table with linear probing and without tombstones.
-struct NumberTable {
-    private struct Entry: BitwiseCopyable {
+struct NumberTable: ~Copyable {
+    struct Entry: BitwiseCopyable {
         var first: UInt64
         var second: UInt64
         /// ``vacant`` when the entry is free.
@@ -11,7 +11,7 @@ struct NumberTable {
     }
 
     private static var vacant: UInt32 { .max }
-    private var entries: [Entry]
+    private var entries: Slab<Entry>
     private var mask: Int
     private let seed: UInt64
     private let salt: UInt64
@@ -20,7 +20,7 @@ struct NumberTable {
     init(capacity: Int, seed: UInt64, salt: UInt64) {
         var size = 16
         while size < capacity { size *= 2 }
-        entries = Array(repeating: Entry(first: 0, second: 0, value: Self.vacant), count: size)
+        entries = Slab(repeating: Entry(first: 0, second: 0, value: Self.vacant), count: size)
         mask = size - 1
         self.seed = seed
         self.salt = salt
@@ -76,13 +76,16 @@ struct NumberTable {
     }
 
     private mutating func grow() {
-        let old = entries
-        entries = Array(repeating: Entry(first: 0, second: 0, value: Self.vacant), count: old.count * 2)
-        mask = entries.count - 1
-        for entry in old where entry.value != Self.vacant {
-            var place = home(entry.first, entry.second)
-            while entries[place].value != Self.vacant { place = (place &+ 1) & mask }
-            entries[place] = entry
+        var larger = Slab(
+            repeating: Entry(first: 0, second: 0, value: Self.vacant),
+            count: entries.count * 2
+        )
+        mask = larger.count - 1
+        for index in entries.indices where entries[index].value != Self.vacant {
+            var place = home(entries[index].first, entries[index].second)
+            while larger[place].value != Self.vacant { place = (place &+ 1) & mask }
+            larger[place] = entries[index]
         }
+        entries = larger
     }
 }

@@ -65,8 +65,8 @@ struct SessionSlot {
 }
 
 /// All connections.
-struct SessionTable {
-    var slots: [SessionSlot] = []
+struct SessionTable: ~Copyable {
+    var slots = Slab<SessionSlot>()
     private var free: [UInt32] = []
     private var peers: NumberTable
     private var numbers: [UInt64: SessionIndex] = [:]

@@ -20,27 +20,27 @@ struct TimerID: Hashable, Sendable {
 /// timers of a lower wheel are earlier than all of a higher one. When time reaches a place of a higher wheel, its
 /// timers move to lower ones (at most seven times in a timer's life). Timers of one tick fire in the order in which
 /// they were scheduled.
-struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
+struct TimingWheel<Payload: BitwiseCopyable & Sendable>: ~Copyable, Sendable {
     /// How many timers are pending.
     private(set) var count = 0
 
     /// The tick up to which everything has fired.
     private var elapsed: UInt64
     /// The slab, in two parts: a cancellation touches only the links of a timer and its neighbours.
-    private var links: [Link] = []
-    private var timers: [Timer] = []
+    private var links: Slab<Link>
+    private var timers: Slab<Timer>
     private var firstFree = UInt32.max
     /// First and last node of each place.
-    private var lists: [List]
+    private var lists: Slab<List>
     /// Which places of each wheel are taken.
-    private var places: [UInt64]
+    private var places: Slab<UInt64>
     /// Which wheels have a place that is taken.
     private var wheels: UInt32 = 0
     /// The list whose timers are on their way to lower wheels; negative when none is.
     private var moving = -1
 
     /// Sixteen bytes, so that four share a cache line.
-    private struct Link: Sendable {
+    struct Link: Sendable {
         var next: UInt32
         var previous: UInt32
         var generation: UInt32
@@ -48,12 +48,12 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
         var list: UInt16
     }
 
-    private struct Timer: Sendable {
+    struct Timer: Sendable {
         var tick: UInt64
         var payload: Payload
     }
 
-    private struct List: Sendable {
+    struct List: Sendable {
         var first = UInt32.max
         var last = UInt32.max
     }
@@ -67,10 +67,10 @@ struct TimingWheel<Payload: BitwiseCopyable & Sendable>: Sendable {
     /// Makes an empty wheel whose time begins at `start`.
     init(start: MeshInstant = MeshInstant(nanoseconds: 0), capacity: Int = 1024) {
         elapsed = start.nanoseconds / Self.nanosecondsPerTick
-        lists = Array(repeating: List(), count: Self.wheelCount * 64)
-        places = Array(repeating: 0, count: Self.wheelCount)
-        links.reserveCapacity(max(0, capacity))
-        timers.reserveCapacity(max(0, capacity))
+        lists = Slab(repeating: List(), count: Self.wheelCount * 64)
+        places = Slab(repeating: 0, count: Self.wheelCount)
+        links = Slab(capacity: capacity)
+        timers = Slab(capacity: capacity)
     }
 
     /// Schedules a timer.

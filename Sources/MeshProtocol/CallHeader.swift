@@ -134,48 +134,6 @@ public struct Call<Text: HeaderText>: Hashable, Sendable {
 
 /// CALL with strings: what callers write and workers read.
 public typealias CallHeader = Call<String>
-/// CALL with places in the header: what the broker reads.
-public typealias CallView = Call<TextSlice>
-
-extension CallView {
-    /// Reads a CALL without making a string.
-    ///
-    /// - Throws: ``DecodeError``.
-    public static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> CallView { try read(bytes) }
-
-    /// Appends this call's header for a worker: the texts are copied from the header it was read from, as they stand
-    /// there, whatever has been done to the view's own.
-    ///
-    /// - Parameters:
-    ///   - header: The bytes that the view was read from.
-    ///   - caller: The caller's principal, in UTF-8.
-    ///   - buffer: Gets the header.
-    public func encode(
-        from header: UnsafeRawBufferPointer,
-        caller: UnsafeRawBufferPointer,
-        to buffer: inout [UInt8]
-    ) {
-        CallHeader.fixed(
-            flags: flags,
-            contentType: contentType,
-            id: id,
-            clocks: clocks,
-            credit: credit,
-            cost: cost,
-            band: band,
-            hops: hops,
-            parent: parent,
-            trace: trace,
-            to: &buffer
-        )
-        let texts = TextSlice(
-            offset: UInt32(Self.fixedByteCount),
-            count: conditions.offset &+ conditions.count &- UInt32(Self.fixedByteCount)
-        )
-        buffer.append(contentsOf: texts.bytes(in: header))
-        HeaderWriter.bytes(caller, to: &buffer)
-    }
-}
 
 extension CallHeader: HeaderFields {
     /// CALL.
@@ -258,7 +216,6 @@ extension CallHeader: HeaderFields {
         trace: TraceContext,
         to buffer: inout [UInt8]
     ) {
-        // Ten words and a half, in two appends: this is written once for each call that the broker passes on.
         let hopsAndBand = UInt32(band.rawValue) | UInt32(hops) << 8
         let words = (
             HeaderWriter.prefixWord(.call, flags.rawValue, contentType, .ok),

@@ -50,6 +50,30 @@ public struct HeaderPrefix: Hashable, Sendable {
         )
     }
 
+    /// The prefix of a header of fixed length in the usual case; nil when anything is unusual, for ``read(from:)`` to say
+    /// what.
+    @inline(__always)
+    static func usual(
+        _ verb: Verb,
+        byteCount: Int,
+        knownFlags: UInt16 = 0,
+        _ bytes: UnsafeRawBufferPointer
+    ) -> HeaderPrefix? {
+        guard bytes.count == byteCount, byteCount >= Self.byteCount else { return nil }
+        let word = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        let flags = UInt16(truncatingIfNeeded: word >> 16)
+        guard UInt16(truncatingIfNeeded: word) == HeaderWriter.verbWord(verb), flags & ~knownFlags == 0 else {
+            return nil
+        }
+        return HeaderPrefix(
+            verb: verb,
+            flags: flags,
+            contentType: ContentType(rawValue: UInt16(truncatingIfNeeded: word >> 32)),
+            status: Status(rawValue: UInt16(truncatingIfNeeded: word >> 48)),
+            id: WireID(rawValue: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+        )
+    }
+
     /// Reads the prefix and checks the verb and its flags.
     static func read(
         _ expected: Verb,

@@ -172,6 +172,12 @@ extension TextSlice: HeaderText {
     func isUTF8(in header: UnsafeRawBufferPointer) -> Bool {
         if isEmpty { return true }
         let text = bytes(in: header)
+        return Self.isASCII(text) || Self.isValid(text)
+    }
+
+    /// True when no byte has its high bit.
+    @inline(__always)
+    static func isASCII(_ text: UnsafeRawBufferPointer) -> Bool {
         var high: UInt64 = 0
         if text.count >= 8 {
             for place in stride(from: 0, to: text.count - 8, by: 8) {
@@ -184,7 +190,7 @@ extension TextSlice: HeaderText {
         } else {
             for byte in text { high |= UInt64(byte) }
         }
-        return high & 0x8080_8080_8080_8080 == 0 || Self.isValid(text)
+        return high & 0x8080_8080_8080_8080 == 0
     }
 
     @inline(never)

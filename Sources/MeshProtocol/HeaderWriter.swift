@@ -61,6 +61,12 @@ struct HeaderWriter {
         return (low | UInt64(contentType.rawValue) << 32 | UInt64(status.rawValue) << 48).littleEndian
     }
 
+    /// The first two bytes of a header of this version.
+    @inline(__always)
+    static func verbWord(_ verb: Verb) -> UInt16 {
+        UInt16(ProtocolVersion.current.rawValue) | UInt16(verb.rawValue) << 8
+    }
+
     /// Two numbers of four bytes as one of eight that stands in memory as they stand on the wire.
     @inline(__always)
     static func pair(_ first: UInt32, _ second: UInt32) -> UInt64 {

@@ -54,6 +54,14 @@ public struct Chunk: HeaderFields {
 
     /// Reads a CHUNK.
     public static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> Chunk {
+        if let prefix = HeaderPrefix.usual(.chunk, byteCount: 20, knownFlags: ChunkFlags.known.rawValue, bytes) {
+            return Chunk(
+                flags: ChunkFlags(rawValue: prefix.flags),
+                contentType: prefix.contentType,
+                id: prefix.id,
+                sequence: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self))
+            )
+        }
         var reader = HeaderReader(bytes)
         let prefix = try HeaderPrefix.read(.chunk, knownFlags: ChunkFlags.known.rawValue, from: &reader)
         let chunk = Chunk(
@@ -68,8 +76,12 @@ public struct Chunk: HeaderFields {
 
     /// Appends the header to a buffer.
     public func encode(to buffer: inout [UInt8]) {
-        HeaderWriter.prefix(.chunk, flags: flags.rawValue, contentType: contentType, id: id, to: &buffer)
-        HeaderWriter.integer(sequence, to: &buffer)
+        let words = (
+            HeaderWriter.prefixWord(.chunk, flags.rawValue, contentType, .ok),
+            id.rawValue.littleEndian,
+            sequence.littleEndian
+        )
+        withUnsafeBytes(of: words) { buffer.append(contentsOf: $0) }
     }
 }
 
@@ -106,6 +118,15 @@ public struct End: HeaderFields {
 
     /// Reads an END.
     public static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> End {
+        if let prefix = HeaderPrefix.usual(.end, byteCount: 32, bytes) {
+            return End(
+                contentType: prefix.contentType,
+                id: prefix.id,
+                queuedMicroseconds: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self)),
+                serviceMicroseconds: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 20, as: UInt32.self)),
+                provider: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 24, as: UInt64.self))
+            )
+        }
         var reader = HeaderReader(bytes)
         let prefix = try HeaderPrefix.read(.end, from: &reader)
         let end = End(

@@ -93,7 +93,7 @@ public struct MonitorEndpoint: Hashable, Sendable {
 /// Make it before the socket binds or connects. At the end first close the socket (or call its `stopMonitoring()`), then
 /// drop the reader: libzmq's I/O thread would wait forever to tell a reader that is gone.
 public struct Monitor: ~Copyable {
-    private let socket: Socket
+    let socket: Socket
     private var frames: FrameBuffer
 
     /// The reader's raw socket, for a poller.
