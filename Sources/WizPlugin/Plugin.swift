@@ -49,7 +49,8 @@ public protocol Plugin: Sendable {
     /// - Throws: what the caller gets: a ``MeshError`` as it is, any other error as INTERNAL.
     func execute(_ method: String, _ params: Value, _ context: PluginContext) async throws -> Value
 
-    /// Gives back what ``initialize(_:)`` took: the last calls are answered, the connection is still up.
+    /// Gives back what ``initialize(_:)`` took: no handler runs any more, and the connection is still up unless calls outlasted
+    /// the time that they were given.
     func teardown() async throws
 
     /// Hears of every error: those that handlers throw, those of the life cycle, and registrations that the broker took
@@ -81,13 +82,15 @@ extension Plugin {
 
     /// Runs the plugin as this process, until it is told to stop; never returns.
     ///
-    /// 1. Reads the environment (WIZ_ENDPOINT, WIZ_TICKET, WIZ_PLUGIN_FOLDER, WIZ_PLUGIN_NAME, WIZ_PLUGIN_CONFIG,
-    ///    WIZ_DATA, WIZ_INSTANCE, WIZ_LOG) and `plugin.json`.
-    /// 2. Connects, calls ``initialize(_:)`` and ``register(_:)``, registers what `plugin.json` declares besides.
+    /// 1. Reads the environment (WIZ_ENDPOINT, WIZ_TICKET, WIZ_PLUGIN_FOLDER, WIZ_PLUGIN_NAME, WIZ_PLUGIN_CONFIG, WIZ_DATA,
+    ///    WIZ_INSTANCE, WIZ_GENERATION, WIZ_LOG), with WIZ_SETTINGS=stdin the settings and secrets from the first line of
+    ///    standard input, and `plugin.json`.
+    /// 2. Connects, checks the settings against the schema in `plugin.json`, calls ``initialize(_:)`` and ``register(_:)``,
+    ///    registers what `plugin.json` declares besides, and tells the broker that it is ready.
     /// 3. Serves until SIGTERM, SIGINT, the broker's wish that it drains, or, under a host (WIZ_HOST=1), the end of
     ///    standard input or of the host.
-    /// 4. Takes no new calls, gives those in flight `lifecycle.drainTimeoutMs`, cancels the rest, calls ``teardown()``,
-    ///    says BYE and exits 0. A second signal ends the process at once.
+    /// 4. Takes no new calls, gives those in flight `lifecycle.drainTimeoutMs` (or what the broker grants, if that is less),
+    ///    cancels the rest, calls ``teardown()``, says BYE and exits 0. A second signal ends the process at once.
     ///
     /// A failure is told to ``onError(_:)``, written to standard error as a sentence, and ends the process with a code
     /// of ``PluginExit``.

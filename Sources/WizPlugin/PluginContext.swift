@@ -123,6 +123,7 @@ struct Surroundings: Sendable {
     let mesh: MeshConnection
     let watch: RegistryWatch
     var egressProxy: String?
+    var activeCalls = ActiveCalls()
     /// Hears of the errors of handlers.
     let onError: @Sendable (any Error) -> Void
 }

@@ -8,6 +8,7 @@ struct PluginLife {
     let environment: PluginEnvironment
     let stop: StopSwitch
     let logger: Logger
+    private let activeCalls = ActiveCalls()
     /// Is called once everything is registered.
     var whenReady: @Sendable () -> Void = {}
     /// Hears why it did not start, or ended.
@@ -111,7 +112,8 @@ struct PluginLife {
             logger: logger,
             mesh: mesh,
             watch: watch,
-            egressProxy: egressProxy
+            egressProxy: egressProxy,
+            activeCalls: activeCalls
         ) { plugin.onError($0) }
         try await plugin.initialize(
             PluginConfig(
@@ -148,12 +150,24 @@ struct PluginLife {
         )
     }
 
+    /// Takes no new calls and gives those in flight their time.
+    ///
+    /// Calls that take longer go back to the broker with BYE, which gives them to another worker where that does no harm;
+    /// their handlers are cancelled and have a moment to end, so that teardown finds nothing in use.
     private func drain(_ mesh: MeshConnection, _ cause: StopCause) async {
         var bound = info.drainTimeout
         if case .drainRequested(_, let grace?) = cause { bound = min(bound, grace) }
         let isDrained: Void? = await withTimeout(bound) { try? await mesh.drain() }
-        if isDrained == nil { logger.warning("calls were still running after \(bound): they are cancelled") }
+        guard isDrained == nil else { return }
+        logger.warning("calls were still running after \(bound): they are cancelled")
+        await mesh.close()
+        let activeCalls = activeCalls
+        let isIdle: Void? = await withTimeout(Self.cancelBound) { await activeCalls.idle() }
+        if isIdle == nil { logger.warning("a handler does not heed its cancellation: left behind") }
     }
+
+    /// How long cancelled handlers may take to end before teardown begins.
+    private static let cancelBound = Duration.milliseconds(500)
 
     /// Tears down within what is left of the time for stopping, a second at least.
     private func tearDown(within left: Duration) async {

@@ -72,7 +72,9 @@ public final class ServiceRegistry: Sendable {
         }
         let registration = try await mesh.provide(table.description) { call in
             do {
-                return try await table.handler(call.method)(call, PluginContext(call, surroundings))
+                return try await surroundings.activeCalls.run {
+                    try await table.handler(call.method)(call, PluginContext(call, surroundings))
+                }
             } catch {
                 if !(error is CancellationError), !Task.isCancelled { surroundings.onError(error) }
                 throw error

@@ -261,6 +261,47 @@ import ZeroMQ
         await connection.close()
     }
 
+    @Test func `after a reconnect the broker is offered only the slots that no old handler takes`() async throws {
+        let broker = try FakeBroker()
+        let gate = ReceiveChannel<Int>(window: Credit(messages: 8, bytes: 8)) { _ in }
+        let begun = ReceiveChannel<Int>(window: Credit(messages: 8, bytes: 8)) { _ in }
+        let (connection, _, peer) = try await provide(broker) { _ in
+            begun.push(0, byteCount: 0)
+            // A task of its own: the handler does not heed its cancellation.
+            _ = try await Task { try await gate.next() }.value
+            return .empty
+        }
+        broker.send(call(1), to: peer)
+        _ = try await within { try await begun.next() }
+        broker.stop()
+        let second = try FakeBroker(in: broker.folder)
+        defer { second.remove() }
+        let again = try await second.next()
+        guard case .provide(let provide) = again.header else { throw Unexpected(again.header) }
+        #expect(provide.capacity == 1)
+        second.send(End(id: provide.id.wire), to: again.peer)
+        try await connection.registered()
+        // The same number, another call.
+        second.send(call(1), to: again.peer)
+        second.send(call(2), to: again.peer)
+        guard case .refuse(let refuse) = try await second.nextHeader() else { return #expect(Bool(false)) }
+        #expect(refuse.id == lease(2) && refuse.status == .resourceExhausted)
+        gate.push(1, byteCount: 0)
+        gate.push(2, byteCount: 0)
+        var ends = 0
+        var capacity: UInt32 = 0
+        while ends < 1 || capacity < 2 {
+            switch try await second.nextHeader() {
+            case .end(let end):
+                #expect(end.id == lease(1))
+                ends += 1
+            case .capacity(let told): capacity = told.capacity
+            case let header: throw Unexpected(header)
+            }
+        }
+        await connection.close()
+    }
+
     @Test func `states are told in order`() async throws {
         let broker = try FakeBroker()
         defer { broker.remove() }

@@ -78,7 +78,11 @@ struct LifeTests {
             let call = Task { try await mesh.call("worker", "declared", options: CallOptions(deadline: .seconds(30))) }
             await journal.wait(for: "called")
             #expect(await running.end() == 0)
-            await journal.wait(for: "cancelled true")
+            // What handlers use is there until they have ended.
+            let entries = journal.entries
+            let end = try #require(entries.firstIndex(of: "cancelled true"))
+            let teardown = try #require(entries.firstIndex(of: "teardown"))
+            #expect(end < teardown)
             await #expect(throws: MeshError.self) { try await call.value }
         }
     }

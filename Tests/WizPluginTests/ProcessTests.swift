@@ -20,7 +20,7 @@ struct ProcessTests {
         }
     }
 
-    @Test(arguments: 0..<5)
+    @Test(arguments: 0..<20)
     func `the broker hears BYE from a process that ends in good order`(_ round: Int) async throws {
         try await withMesh { mesh in
             let events = try await mesh.client.subscribe("mesh.session.gone")
