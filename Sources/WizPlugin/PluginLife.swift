@@ -100,8 +100,15 @@ struct PluginLife {
         logger.info("stopping: \(cause)")
         await drain(mesh, cause)
         await tearDown(within: info.drainTimeout - begin.duration(to: .now))
-        if case .connectionEnded(let error?) = cause { return report(error, "lost the mesh") }
+        if case .connectionEnded(let error?) = cause { return report(lost(error), "lost the mesh") }
         return PluginExit.success
+    }
+
+    /// What the end of the connection means: a broker that started anew does not know this process's ticket any more, which is
+    /// no fault of the plugin; a new process has a new one.
+    private func lost(_ error: MeshError) -> any Error {
+        guard error.status == .unauthenticated else { return error }
+        return PluginError.notReady(reason: "\(error)", retryAfter: nil)
     }
 
     private func start(_ mesh: MeshConnection, _ watch: RegistryWatch) async throws {

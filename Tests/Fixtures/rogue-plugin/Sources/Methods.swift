@@ -109,9 +109,9 @@ extension Rogue {
     private static func hold(_ milliseconds: Int, heedsCancel: Bool) async {
         let span = Duration.milliseconds(milliseconds)
         if heedsCancel {
-            try? await Task.sleep(for: span)
+            try? await Task.sleep(for: span)  // allowed: it is told to
         } else {
-            await Task.detached { try? await Task.sleep(for: span) }.value
+            await Task.detached { try? await Task.sleep(for: span) }.value  // allowed: it is told to
         }
     }
 }

@@ -39,8 +39,8 @@ final class Rogue: Plugin {
     /// What goes wrong before anything is registered.
     private func misbehave(_ behaviour: Behaviour) async throws {
         switch behaviour.kind {
-        case .slowInit: try await Task.sleep(for: .milliseconds(behaviour.number(60_000)))
-        case .hangInit: while true { sleep(3600) }
+        case .slowInit: try await Task.sleep(for: .milliseconds(behaviour.number(60_000)))  // allowed: it is told to
+        case .hangInit: while true { sleep(3600) }  // allowed: it is told to
         case .crashInit: fatalError("it was told to crash")
         case .exitInit: exitProcess(Int32(clamping: behaviour.number(1)))
         case .failInit: throw MeshError(.internal, behaviour.text("it was told to fail"))
@@ -69,14 +69,14 @@ final class Rogue: Plugin {
         default: break
         }
         if state.behaviour?.kind == .ignoreDrain {
-            registry.mesh.onDrainRequested { _ in while true { try? await Task.sleep(for: .seconds(3600)) } }
+            registry.mesh.onDrainRequested { _ in while true { try? await Task.sleep(for: .seconds(3600)) } }  // allowed: it is told to
         }
         try await registerRogue(registry)
     }
 
     func teardown() async throws {
         guard let behaviour = state.withLock({ $0.behaviour }), behaviour.kind == .slowTeardown else { return }
-        usleep(UInt32(clamping: behaviour.number(60_000) * 1000))
+        usleep(UInt32(clamping: behaviour.number(60_000) * 1000))  // allowed: it is told to
     }
 
     func onError(_ error: any Error) { say("onError: \(error)") }

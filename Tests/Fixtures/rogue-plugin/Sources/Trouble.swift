@@ -11,7 +11,7 @@ func waitForEver() -> Never {
 /// A child's life: it sleeps, and ends by itself after two minutes so that a failed test leaves nothing behind.
 func idle() -> Never {
     var left: UInt32 = 120
-    while left > 0 { left = sleep(left) }
+    while left > 0 { left = sleep(left) }  // allowed: it is told to
     exitProcess(0)
 }
 
@@ -71,7 +71,7 @@ func eat(megabytes: Int) -> Bool {
 func eatForEver(megabytes: Int) {
     while true {
         if !eat(megabytes: megabytes) { say("no more memory") }
-        usleep(20_000)
+        usleep(20_000)  // allowed: it is told to
     }
 }
 
