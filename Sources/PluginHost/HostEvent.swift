@@ -8,6 +8,8 @@ public enum HostEvent: Sendable {
         case standardOutput = "stdout"
         /// Standard error.
         case standardError = "stderr"
+        /// What the host itself says about the process: what it dialled, why it was ended.
+        case host = "host"
     }
 
     /// It runs.

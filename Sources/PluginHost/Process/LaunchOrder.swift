@@ -18,15 +18,21 @@ public struct LaunchOrder: Sendable {
     /// Paths are the host's: the launcher puts `WIZ_ENDPOINT`, `WIZ_PLUGIN_FOLDER` and `WIZ_DATA` into the sandbox's own
     /// words, and adds `PATH`, `HOME` and the like where they are not given.
     public var environment: [String: String]
+    /// The first line of the process's standard input, without its line break: settings and secrets; nil: no line.
+    ///
+    /// Standard input stays open after it; its end is the host's.
+    public var input: String?
     /// What the process may do.
-    public var permissions: EffectivePermissions
+    public var permissions: LaunchPermissions
     /// What the process may use.
     public var limits: ProcessLimits
     /// What to do where a permission that it does not have cannot be kept from it.
     public var enforcement: Enforcement
     /// The folder with nothing but the broker's socket `mesh.sock`: `/run/wiz` in the sandbox.
     public var meshFolder: String
-    /// Where the process may store, on the host: `/data` in the sandbox. It is made when it is not there.
+    /// Where the process may store, on the host, when it has `storage`.
+    ///
+    /// It is made when it is not there, belongs to the plugin's user, and is `/data` in the sandbox.
     public var dataFolder: String
     /// From ``RunningProcess/terminate()`` until the process is killed.
     public var grace: Duration
@@ -38,7 +44,8 @@ public struct LaunchOrder: Sendable {
         arguments: [String] = [],
         folder: String,
         environment: [String: String] = [:],
-        permissions: EffectivePermissions = EffectivePermissions(),
+        input: String? = nil,
+        permissions: LaunchPermissions = LaunchPermissions(),
         limits: ProcessLimits = ProcessLimits(),
         enforcement: Enforcement = .require,
         meshFolder: String,
@@ -50,6 +57,7 @@ public struct LaunchOrder: Sendable {
         self.arguments = arguments
         self.folder = folder
         self.environment = environment
+        self.input = input
         self.permissions = permissions
         self.limits = limits
         self.enforcement = enforcement
@@ -59,27 +67,22 @@ public struct LaunchOrder: Sendable {
     }
 }
 
-/// What a process may do beyond talking to the broker: what was requested and granted.
-public struct EffectivePermissions: Hashable, Sendable {
-    /// How far a process reaches into the network.
-    public enum Networking: Hashable, Sendable {
-        /// Nowhere: the broker's socket is all it has.
-        case none
-        /// Only these hosts, through the host's egress proxy.
-        case hosts([HostPattern])
-        /// Wherever the machine reaches.
-        case all
-    }
-
+/// What a process may do beyond talking to the broker, as far as the operating system keeps it.
+public struct LaunchPermissions: Hashable, Sendable {
     /// How far it reaches into the network.
-    public var networking: Networking
+    public var networking: NetworkAccess
     /// Whether it may keep files in its own folder.
     public var storage: Bool
 
     /// Permissions; the default is none.
-    public init(networking: Networking = .none, storage: Bool = false) {
+    public init(networking: NetworkAccess = .none, storage: Bool = false) {
         self.networking = networking
         self.storage = storage
+    }
+
+    /// The operating system's part of what a plugin has.
+    public init(_ effective: EffectivePermissions) {
+        self.init(networking: effective.networking, storage: effective.storage)
     }
 }
 
@@ -217,6 +220,7 @@ public protocol ProcessLauncher: Sendable {
     /// - Parameters:
     ///   - order: What to start.
     ///   - line: Hears each line that the process writes, also before this returns.
+    /// - Returns: the process.
     /// - Throws: why its program does not run.
     func launch(
         _ order: LaunchOrder,
