@@ -66,7 +66,7 @@ func serveDeaf() async -> Never {
         )
         configuration.leavesWhenDrained = false
         let mesh = try await MeshConnection.connect(configuration)
-        mesh.onDrainRequested { _ in while true { try? await Task.sleep(for: .seconds(3600)) } }  // allowed: it is told to
+        mesh.onDrainRequested { _ in await sleepForEver() }
         let service = ServiceDescription(
             name: "rogue",
             version: "1.0.0",
@@ -74,8 +74,7 @@ func serveDeaf() async -> Never {
             capacity: 64
         )
         let registration = try await mesh.provide(service) { call in
-            if call.method == "hold" { onThread { waitForEver() } }
-            while call.method == "hold" { try? await Task.detached { try await Task.sleep(for: .seconds(1)) }.value }  // allowed: it is told to
+            if call.method == "hold" { await sleepForEver() }
             return call.payload
         }
         _ = try? await mesh.call(.service("mesh", method: "ready"), payload: .json(Nothing()))

@@ -69,7 +69,7 @@ final class Rogue: Plugin {
         default: break
         }
         if state.behaviour?.kind == .ignoreDrain {
-            registry.mesh.onDrainRequested { _ in while true { try? await Task.sleep(for: .seconds(3600)) } }  // allowed: it is told to
+            registry.mesh.onDrainRequested { _ in await sleepForEver() }
         }
         try await registerRogue(registry)
     }

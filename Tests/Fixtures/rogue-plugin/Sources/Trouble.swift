@@ -8,6 +8,13 @@ func waitForEver() -> Never {
     while true { pause() }
 }
 
+/// Never returns, and does not heed a cancellation.
+func sleepForEver() async {
+    await Task.detached {
+        while true { try? await Task.sleep(for: .seconds(3600)) }  // allowed: it is told to
+    }.value
+}
+
 /// A child's life: it sleeps, and ends by itself after two minutes so that a failed test leaves nothing behind.
 func idle() -> Never {
     var left: UInt32 = 120
