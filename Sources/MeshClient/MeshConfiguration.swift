@@ -211,6 +211,22 @@ extension MeshConfiguration.Keys {
         }
     }
 
+    /// Makes a new pair for this peer, which nobody keeps: for a process that gets it with a ticket bound to it.
+    ///
+    /// - Throws: ``MeshError`` INTERNAL when libzmq makes none.
+    public static func ephemeral(server: String) throws(MeshError) -> MeshConfiguration.Keys {
+        do {
+            let pair = try CurveKeyPair.generate()
+            return MeshConfiguration.Keys(
+                server: server,
+                clientPublic: pair.publicKey.z85,
+                clientSecret: pair.secretKey.revealedZ85
+            )
+        } catch {
+            throw MeshError(.internal, "no key pair could be made: \(error)")
+        }
+    }
+
     /// Reads a public key from a file that holds nothing else.
     static func publicKey(at path: String) throws(MeshError) -> String {
         do {
