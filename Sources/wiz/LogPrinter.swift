@@ -39,8 +39,15 @@ final class LogPrinter: Sendable {
     ///   - text: What is said.
     ///   - mark: What it is about.
     ///   - fields: Further fields of the JSON line.
-    func print(_ source: String, _ text: String, mark: Mark = .line, fields: [JSON.Entry] = []) {
-        let time = now()
+    ///   - past: When it was said, in milliseconds since 1970; now unless given.
+    func print(
+        _ source: String,
+        _ text: String,
+        mark: Mark = .line,
+        fields: [JSON.Entry] = [],
+        at past: Int64? = nil
+    ) {
+        let time = past.map { UInt64(clamping: $0) &* 1_000_000 } ?? now()
         if asJSON {
             let entries: [JSON.Entry] = [
                 .init(key: "time", value: .integer(Int64(clamping: time / 1_000_000))),

@@ -1,21 +1,66 @@
-// `wiz reload`: lets the broker read its mesh file again.
+// `wiz reload`: lets the broker read its mesh file again, or a host bring up the next generation of a plugin.
 
 import ArgumentParser
+import ConfigDocument
 import MeshClient
 
 struct Reload: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let the broker read its mesh file again.",
-        discussion:
-            "Limits, rules, principals and keys are put into force together; a file with problems changes nothing."
+        abstract: "Reload plugins; without a name let the broker read its mesh file again.",
+        discussion: """
+            With names: the next generation starts beside the present one, takes over in one step when it is ready, and
+            the old one finishes its calls and ends. If anything fails before that, the old one goes on serving.
+
+            Without: limits, rules, principals and keys are put into force together; a file with problems changes nothing.
+            """
     )
 
+    @Argument(help: "The plugins' names.", completion: .pluginNames)
+    var plugins: [String] = []
+    @Option(help: "How long a plugin's reload may take.")
+    var timeout = DurationArgument(.seconds(120))
     @OptionGroup var broker: BrokerOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+        if plugins.isEmpty { return try await reloadMeshFile() }
+        try await broker.withMesh { [self] mesh in
+            let hosts = try await mesh.hosts()
+            let hosted = try plugins.map { try hosts.required($0) }
+            for plugin in hosted { try await reload(plugin, mesh) }
+        }
+    }
+
+    private func reloadMeshFile() async throws {
         let answer = try await broker.withMesh { try await $0.ask("reload") }
         let changed = answer.texts("changed")
         output.done(answer, changed.isEmpty ? "Nothing has changed." : "In force: \(changed.joined(separator: ", ")).")
+    }
+
+    private func reload(_ plugin: HostedPlugin, _ mesh: MeshConnection) async throws {
+        let progress = Progress("reloading \(plugin.name)", isQuiet: output.json)
+        defer { progress.finish() }
+        let outcome: JSON
+        do {
+            outcome = try await mesh.reloadPlugin(plugin.service, plugin.name, bound: timeout.duration) { step in
+                let text = step.text("text")
+                progress.update("\(plugin.name): \(text.isEmpty ? step.text("step") : text)")
+            }
+        } catch let error as MeshError {
+            throw CommandFailure(
+                error,
+                hint: error.hint.isEmpty
+                    ? "Its state: `wiz why \(plugin.name)`, its output: `wiz logs \(plugin.name)`." : error.hint
+            )
+        }
+        progress.finish()
+        output.done(outcome, reloadSentence(plugin.name, outcome))
+    }
+}
+
+extension CompletionKind {
+    /// The names of the plugins of the running mesh.
+    static var pluginNames: CompletionKind {
+        .shellCommand("wiz plugins --names 2>/dev/null")
     }
 }

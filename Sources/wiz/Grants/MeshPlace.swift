@@ -1,0 +1,129 @@
+// A mesh file seen from the command line without a running mesh: its plugins with their manifests, its grants file, what
+// comes of both, and who could start.
+
+import ArgumentParser
+import Broker
+import ConfigDocument
+import Glibc
+import Manifest
+import MeshClient
+import MeshProtocol
+import SemanticVersion
+
+/// A mesh file with its plugins and grants.
+struct MeshPlace {
+    /// A plugin of the mesh file.
+    struct Plugin {
+        let name: String
+        let folder: String
+        /// Nil when the manifest has problems, or is on another machine.
+        let manifest: PluginManifest?
+        let grant: PluginGrant
+
+        var permissions: EffectivePermissions? { manifest.map { EffectivePermissions($0, grant: grant) } }
+    }
+
+    let path: String
+    let grantsPath: String
+    let plugins: [Plugin]
+
+    /// The mesh file of this folder, if there is one.
+    static var fileHere: String? { access("mesh.yaml", R_OK) == 0 ? "mesh.yaml" : nil }
+
+    /// Reads a mesh file and what it names.
+    init(reading path: String) throws {
+        self.path = path
+        grantsPath = try Self.grantsPath(of: path)
+        do {
+            let file = try MeshFile(reading: path)
+            let grants = try GrantsFile(reading: grantsPath)
+            plugins = file.plugins.map { entry in
+                Plugin(
+                    name: entry.name,
+                    folder: entry.folder,
+                    manifest: entry.folder.isEmpty ? nil : try? PluginManifest.load(folder: entry.folder),
+                    grant: grants.plugins[entry.name] ?? PluginGrant(permissions: entry.permissions)
+                )
+            }
+        } catch {
+            throw CommandFailure(invalid: error, path)
+        }
+    }
+
+    /// The grants file of a mesh file: what it names under `grants`, else the one beside it.
+    static func grantsPath(of path: String) throws -> String {
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let document: ConfigDocument
+        do { document = try ConfigDocument(path: path) } catch { throw CommandFailure(invalid: error, path) }
+        var named: String?
+        if case .mapping(let entries) = document.root.content,
+            case .string(let text)? = entries.first(where: { $0.key == "grants" })?.value.content
+        {
+            named = text
+        }
+        guard let named else { return folder + "/" + GrantsFile.fileName }
+        return named.hasPrefix("/") ? named : folder + "/" + named
+    }
+
+    /// Who could start, and why not.
+    func resolution(elsewhere: [ServiceOffer]) -> Resolution {
+        let resolvable = plugins.compactMap { plugin -> ResolvablePlugin? in
+            guard let manifest = plugin.manifest, let permissions = plugin.permissions else { return nil }
+            return ResolvablePlugin(
+                name: plugin.name,
+                manifest: manifest,
+                hold: permissions.missing.isEmpty ? nil : .grant(permissions.missingNames)
+            )
+        }
+        return Resolution(resolvable, elsewhere: elsewhere, mesh: try? SemanticVersion(WizmeshVersion.current))
+    }
+}
+
+/// Which mesh a command about grants means.
+struct MeshPlaceOptions: ParsableArguments {
+    @Option(
+        help: "The mesh file. Default: that of the running broker, else mesh.yaml.",
+        completion: .meshFile
+    )
+    var mesh: String?
+    @OptionGroup var broker: BrokerOptions
+
+    /// The mesh file and what it names.
+    func place() async throws -> MeshPlace {
+        if let mesh { return try MeshPlace(reading: mesh) }
+        if broker.isThere {
+            let info = try? await broker.withMesh { try await $0.ask("info") }
+            if let path = info?["meshFile"]?.string, access(path, R_OK) == 0 { return try MeshPlace(reading: path) }
+        }
+        if let path = MeshPlace.fileHere { return try MeshPlace(reading: path) }
+        throw CommandFailure(
+            .notFound,
+            "no mesh file: no broker tells one, and there is no mesh.yaml in this folder",
+            hint: "Name it with --mesh FILE."
+        )
+    }
+}
+
+extension CompletionKind {
+    /// A mesh file.
+    static var meshFile: CompletionKind { .file(extensions: ["yaml", "yml", "json"]) }
+}
+
+extension CommandFailure {
+    /// Problems of a file.
+    init(invalid errors: ConfigErrors, _ what: String) {
+        self.init(
+            .invalidArgument,
+            "\(what) cannot be used:\n" + errors.problems.map { "    \($0)" }.joined(separator: "\n"),
+            details: [.init(key: "report", value: errors.reportJSON)]
+        )
+    }
+}
+
+extension BrokerOptions {
+    /// Whether somebody listens at the endpoint; one that is not a local socket is taken to be there when it was named.
+    var isThere: Bool {
+        guard resolvedEndpoint.hasPrefix("ipc://") else { return true }
+        return (try? Self.lookFor(resolvedEndpoint)) != nil
+    }
+}
