@@ -10,20 +10,28 @@ import ZeroMQ
 struct BodySlab: ~Copyable {
     /// A payload: a message, or a copy of one that was given away.
     private struct Slot {
-        var message: RawMessage?
+        /// Where the message is; empty when it was given away.
+        var cell = MessageCell()
+        var isTaken = false
+        /// The bytes of the copy; negative when there is none.
+        var copyCount = -1
         /// Memory of the slot's own, made when first needed.
         var copy: UnsafeMutableRawPointer?
-        /// The bytes of the copy; negative when the slot holds none.
-        var copyCount = -1
         /// The next free slot, of a free one.
         var nextFree = BodyHandle.none
+        /// The payload's length.
+        var byteCount = 0
 
-        @inline(__always) var isTaken: Bool { message != nil || copyCount >= 0 }
+        var copied: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: copy, count: max(0, copyCount)) }
+
+        func free() {
+            cell.free()
+            copy?.deallocate()
+        }
     }
 
     /// Larger payloads are shared by reference: copying them would cost more.
     private static let copyByteCount = 1024
-
     /// Slots that keep the memory of their copies: 4 MiB at most stay after a flood.
     private static let keptCopyCount: UInt32 = 4096
 
@@ -31,6 +39,8 @@ struct BodySlab: ~Copyable {
     private var slotCount = 0
     private var capacity = 4096
     private var firstFree = BodyHandle.none
+    /// Carries a second reference to a payload into a frame.
+    private let carrier = MessageCell()
     /// Payloads held.
     private(set) var count = 0
     /// Handles that named nothing: a fault of the core, counted instead of trapping.
@@ -39,25 +49,44 @@ struct BodySlab: ~Copyable {
     init() { slots = .allocate(capacity: capacity) }
 
     deinit {
-        for index in 0..<slotCount {
-            slots[index].message?.close()
-            slots[index].copy?.deallocate()
-        }
+        for index in 0..<slotCount { slots[index].free() }
         slots.deallocate()
+        carrier.free()
+    }
+
+    // MARK: Taking in
+
+    /// Keeps a received frame.
+    mutating func insert(from frames: inout FrameBuffer, at index: Int) -> BodyHandle {
+        let handle = claim()
+        let slot = slots + Int(handle.rawValue)
+        slot.pointee.byteCount = frames.size(at: index)
+        slot.pointee.cell.take(from: &frames, at: index)
+        return handle
     }
 
     /// Keeps a payload.
     mutating func insert(_ message: consuming Message) -> BodyHandle {
-        count += 1
-        let handle = firstFree
-        guard !handle.isNone else { return append(message.take()) }
+        let handle = claim()
         let slot = slots + Int(handle.rawValue)
-        firstFree = slot.pointee.nextFree
-        slot.pointee.message = message.take()
+        slot.pointee.byteCount = message.size
+        slot.pointee.cell.put(message)
         return handle
     }
 
-    private mutating func append(_ raw: RawMessage) -> BodyHandle {
+    private mutating func claim() -> BodyHandle {
+        count += 1
+        var handle = firstFree
+        if handle.isNone {
+            handle = append()
+        } else {
+            firstFree = slots[Int(handle.rawValue)].nextFree
+        }
+        slots[Int(handle.rawValue)].isTaken = true
+        return handle
+    }
+
+    private mutating func append() -> BodyHandle {
         if slotCount == capacity {
             let larger = UnsafeMutablePointer<Slot>.allocate(capacity: capacity * 2)
             larger.moveInitialize(from: slots, count: slotCount)
@@ -65,21 +94,46 @@ struct BodySlab: ~Copyable {
             slots = larger
             capacity *= 2
         }
-        (slots + slotCount).initialize(to: Slot(message: raw))
+        (slots + slotCount).initialize(to: Slot())
         slotCount += 1
         return BodyHandle(rawValue: UInt32(slotCount - 1))
     }
 
-    @inline(__always)
-    private func find(_ handle: BodyHandle) -> UnsafeMutablePointer<Slot>? {
-        let index = Int(handle.rawValue)
-        guard index < slotCount, slots[index].isTaken else { return nil }
-        return slots + index
+    // MARK: Sending
+
+    /// What a frame that shares a payload sends, while the slot stays; what could not be sent is taken or cleared.
+    mutating func cellToShare(_ handle: BodyHandle) -> MessageCell? {
+        guard let slot = find(handle) else { return nil }
+        if slot.pointee.copyCount >= 0 {
+            // It has been given away before.
+            slot.pointee.cell.fill(copying: slot.pointee.copied)
+            return slot.pointee.cell
+        }
+        guard slot.pointee.byteCount <= Self.copyByteCount else {
+            carrier.share(slot.pointee.cell)
+            return carrier
+        }
+        let memory = slot.pointee.copy ?? .allocate(byteCount: Self.copyByteCount, alignment: 16)
+        slot.pointee.copy = memory
+        slot.pointee.cell.withUnsafeBytes { bytes in
+            if let start = bytes.baseAddress { memory.copyMemory(from: start, byteCount: bytes.count) }
+        }
+        slot.pointee.copyCount = slot.pointee.byteCount
+        return slot.pointee.cell
     }
 
-    @inline(__always)
-    private mutating func vacate(_ handle: BodyHandle, _ slot: UnsafeMutablePointer<Slot>) {
-        slot.pointee.message = nil
+    /// What a frame that moves a payload sends; its release follows.
+    mutating func cellToMove(_ handle: BodyHandle) -> MessageCell? {
+        guard let slot = find(handle) else { return nil }
+        if slot.pointee.copyCount >= 0 { slot.pointee.cell.fill(copying: slot.pointee.copied) }
+        return slot.pointee.cell
+    }
+
+    /// Frees a payload.
+    mutating func release(_ handle: BodyHandle) {
+        guard !handle.isNone, let slot = find(handle) else { return }
+        slot.pointee.cell.clear()
+        slot.pointee.isTaken = false
         slot.pointee.copyCount = -1
         if handle.rawValue >= Self.keptCopyCount {
             slot.pointee.copy?.deallocate()
@@ -90,61 +144,20 @@ struct BodySlab: ~Copyable {
         count -= 1
     }
 
-    /// Gives a payload away and frees its slot.
-    mutating func take(_ handle: BodyHandle) -> Message? {
-        guard let slot = find(handle) else {
-            strayHandleCount += 1
-            return nil
-        }
-        let message = slot.pointee.message.map { Message(owning: $0) } ?? Message(copying: BodySlab.copy(slot))
-        vacate(handle, slot)
-        return message
-    }
-
-    /// A message with the same bytes; the slot stays.
-    mutating func share(_ handle: BodyHandle) -> Message? {
-        guard let slot = find(handle) else {
-            strayHandleCount += 1
-            return nil
-        }
-        guard let raw = slot.pointee.message else {
-            // Shared again: from here on by reference.
-            let message = Message(copying: BodySlab.copy(slot))
-            let second = message.share()
-            slot.pointee.message = message.take()
-            return second
-        }
-        // One with a copy has been shared before.
-        guard slot.pointee.copyCount < 0, raw.size <= Self.copyByteCount else { return raw.share() }
-        let memory = slot.pointee.copy ?? .allocate(byteCount: Self.copyByteCount, alignment: 16)
-        slot.pointee.copy = memory
-        slot.pointee.copyCount = raw.withUnsafeBytes { bytes in
-            if let start = bytes.baseAddress { memory.copyMemory(from: start, byteCount: bytes.count) }
-            return bytes.count
-        }
-        slot.pointee.message = nil
-        return Message(owning: raw)
-    }
-
-    private static func copy(_ slot: UnsafeMutablePointer<Slot>) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: slot.pointee.copy, count: max(0, slot.pointee.copyCount))
-    }
-
-    /// Frees a payload.
-    mutating func release(_ handle: BodyHandle) {
-        if handle.isNone { return }
-        guard let slot = find(handle) else {
-            strayHandleCount += 1
-            return
-        }
-        slot.pointee.message?.close()
-        vacate(handle, slot)
-    }
-
     /// A copy of a payload's bytes; empty when there is none.
-    func bytes(of handle: BodyHandle) -> [UInt8] {
-        guard let slot = find(handle) else { return [] }
-        guard let raw = slot.pointee.message else { return Array(BodySlab.copy(slot)) }
-        return raw.withUnsafeBytes { Array($0) }
+    mutating func bytes(of handle: BodyHandle) -> [UInt8] {
+        guard !handle.isNone, let slot = find(handle) else { return [] }
+        if slot.pointee.copyCount >= 0 { return Array(slot.pointee.copied) }
+        return slot.pointee.cell.withUnsafeBytes { Array($0) }
+    }
+
+    @inline(__always)
+    private mutating func find(_ handle: BodyHandle) -> UnsafeMutablePointer<Slot>? {
+        let index = Int(handle.rawValue)
+        guard index < slotCount, slots[index].isTaken else {
+            strayHandleCount += 1
+            return nil
+        }
+        return slots + index
     }
 }

@@ -43,7 +43,7 @@ extension MeshLoop {
             byteCount = wire.frames.size(at: 2)
             // One over the limit goes no further; the core, told its true size, answers whoever sent it.
             if byteCount <= core.limits.payloadByteCount {
-                body = wire.slab.insert(wire.frames.take(at: 2).rewrapped())
+                body = wire.keepPayload()
             }
         }
         MeshLoop.hand(

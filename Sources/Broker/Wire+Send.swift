@@ -29,17 +29,22 @@ extension Wire {
 
     @inline(__always)
     private mutating func deliver(_ send: Outbox.Send, header: UnsafeRawBufferPointer, now: MeshInstant) {
-        var body: Message?
-        if !send.body.isNone { body = send.use == .move ? slab.take(send.body) : slab.share(send.body) }
-        if !overflows.isEmpty, overflows[send.peer] != nil {
-            keep(header: header, body: body.take(), for: send.peer, now: now)
-            return
+        var cell: MessageCell?
+        if !send.body.isNone {
+            cell = send.use == .move ? slab.cellToMove(send.body) : slab.cellToShare(send.body)
         }
-        switch attempt(send.peer, header: header, body: body.take()) {
-        case .sent: break
-        case .wouldBlock(var returned): keep(header: header, body: returned.take(), for: send.peer, now: now)
-        case .unreachable: lose(send.peer)
+        if overflows.isEmpty || overflows[send.peer] == nil {
+            switch attempt(send.peer, header: header, cell: cell) {
+            case nil: break
+            case .wouldBlock: keep(header: header, body: cell?.take(), for: send.peer, now: now)
+            case .unreachable:
+                cell?.clear()
+                lose(send.peer)
+            }
+        } else {
+            keep(header: header, body: cell?.take(), for: send.peer, now: now)
         }
+        if send.use == .move { slab.release(send.body) }
     }
 
     /// Sends one frame, if libzmq has room; a context that ends makes every peer unreachable.
@@ -47,16 +52,16 @@ extension Wire {
     private mutating func attempt(
         _ peer: PeerHandle,
         header: UnsafeRawBufferPointer,
-        body: consuming Message?
-    ) -> EnvelopeOutcome {
+        cell: MessageCell?
+    ) -> SendFailure? {
         let id = RoutingID(number: peer.routingID)
         sendCount &+= 1
         do throws(ZeroMQError) {
             return peer.listener == 0
-                ? try local.socket.trySend(to: id, header: header, body: body)
-                : try remote.socket.trySend(to: id, header: header, body: body)
+                ? try local.socket.trySend(to: id, header: header, cell: cell)
+                : try remote.socket.trySend(to: id, header: header, cell: cell)
         } catch {
-            return .unreachable(nil)
+            return .unreachable
         }
     }
 
@@ -81,11 +86,7 @@ extension Wire {
     mutating func probe(_ peer: PeerHandle) {
         guard let known = peers[peer], !known.isClosing else { return }
         let isReachable = probeHeader.withUnsafeBytes { header in
-            switch attempt(peer, header: header, body: nil) {
-            case .sent: true
-            case .wouldBlock: true
-            case .unreachable: false
-            }
+            attempt(peer, header: header, cell: nil) != .unreachable
         }
         if !isReachable { lose(peer) }
     }

@@ -50,6 +50,9 @@ struct Wire: ~Copyable {
         self.remote = remote
     }
 
+    /// Keeps the payload of the message in the frame buffer.
+    mutating func keepPayload() -> BodyHandle { slab.insert(from: &frames, at: 2) }
+
     /// Takes the next message of a listener, if there is one.
     mutating func receive(from listener: UInt32) throws(ZeroMQError) -> ReceiveOutcome {
         listener == 0

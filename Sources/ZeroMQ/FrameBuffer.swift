@@ -38,7 +38,8 @@ public struct FrameBuffer: ~Copyable {
     /// The slot of a frame that is about to be received or is held.
     func slot(_ index: Int) -> UnsafeMutablePointer<zmq_msg_t> { slots[index] }
 
-    private func held(_ index: Int) -> UnsafeMutablePointer<zmq_msg_t> {
+    /// The slot of a frame that is held.
+    func held(_ index: Int) -> UnsafeMutablePointer<zmq_msg_t> {
         precondition(index >= 0 && index < count, "there is no such frame")
         return slots[index]
     }

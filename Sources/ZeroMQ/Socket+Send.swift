@@ -25,8 +25,11 @@ public enum EnvelopeOutcome: ~Copyable {
 }
 
 /// The errno of a send that a caller can act on.
-private enum SendFailure {
-    case wouldBlock, unreachable
+public enum SendFailure: Sendable {
+    /// The queue is full or there is no peer yet: send the whole again later.
+    case wouldBlock
+    /// The peer is gone.
+    case unreachable
 }
 
 extension Socket {
@@ -101,6 +104,23 @@ extension Socket {
         guard let body else { return outcome(try push(header, more: false), nil) }
         if let failure = try push(header, more: true) { return outcome(failure, body) }
         return try finish(body)
+    }
+
+    /// Sends `[id][header]` or `[id][header][body]` to one connection, the body out of a cell, which is empty afterwards;
+    /// see the form that takes a message.
+    /// - Returns: nil when it was sent, else why not; the body then is still in its cell.
+    /// - Throws: `.contextTerminated` after the context's shutdown.
+    public borrowing func trySend(
+        to peer: RoutingID,
+        header: UnsafeRawBufferPointer,
+        cell: MessageCell?
+    ) throws(ZeroMQError) -> SendFailure? {
+        checkThread()
+        let idFailure = try peer.withUnsafeBytes { (id) throws(ZeroMQError) in try push(id, more: true) }
+        if let idFailure { return idFailure }
+        guard let cell else { return try push(header, more: false) }
+        if let failure = try push(header, more: true) { return failure }
+        return try push(cell.raw, more: false)
     }
 
     /// Sends `[header]` or `[header][body]` as one message; see the form that takes a buffer.
