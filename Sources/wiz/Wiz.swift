@@ -25,16 +25,19 @@ struct Wiz: AsyncParsableCommand {
                 name: "Watch it",
                 subcommands: [
                     Services.self, Describe.self, Plugins.self, Sessions.self, Calls.self, Events.self, Metrics.self,
-                    Info.self,
+                    Info.self, Logs.self, Why.self, Grants.self,
                 ]
             ),
             CommandGroup(
                 name: "Steer it",
-                subcommands: [Cancel.self, Drain.self, Kick.self, Reload.self, Explain.self, Ticket.self]
+                subcommands: [
+                    PluginCommand.self, Reload.self, Grant.self, Revoke.self, Cancel.self, Drain.self, Kick.self,
+                    Explain.self, Ticket.self,
+                ]
             ),
             CommandGroup(
                 name: "Write plugins",
-                subcommands: [Validate.self, Schema.self, Semver.self]
+                subcommands: [New.self, Validate.self, Schema.self, Semver.self]
             ),
             CommandGroup(name: "About", subcommands: [Version.self, Completions.self, ExitCodes.self]),
         ]
@@ -45,7 +48,7 @@ struct Wiz: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let asJSON = CommandLine.arguments.contains("--json")
         do {
-            var command = try parseAsRoot()
+            var command = CreatePlugin.isMeant ? try CreatePlugin.parseAsRoot() : try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
