@@ -63,7 +63,8 @@ struct Readiness: Sendable {
     /// Tells why the plugin is not ready.
     func notReady(_ reason: String, retryAfter: Duration?) async {
         let (seconds, attoseconds) = (retryAfter ?? .zero).components
-        let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        // A day is what the broker takes.
+        let milliseconds = min(86_400_000, min(seconds, 86_400) * 1000 + attoseconds / 1_000_000_000_000_000)
         let text = String(reason.prefix(1000))
         do {
             let message = Reason(reason: text, retryAfterMilliseconds: retryAfter == nil ? nil : max(1, milliseconds))

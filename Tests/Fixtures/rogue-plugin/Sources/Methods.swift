@@ -45,7 +45,7 @@ extension Rogue {
             let line = "\(key.key) \(context.version) \(generation) \(getpid())"
             return Answer(
                 key: key.key,
-                count: ledger.count(key.key, line),
+                count: key.key.isEmpty ? 0 : ledger.count(key.key, line),
                 version: context.version,
                 generation: generation,
                 instance: instance,
