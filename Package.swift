@@ -79,7 +79,13 @@ let package = Package(
         ),
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
         room("WizPlugin", dependencies: ["MeshClient", "MeshProtocol", "SemanticVersion", "CLinuxShims", log]),
-        room("PluginHost", dependencies: ["Manifest", "ConfigDocument", subprocess, systemPackage]),
+        room(
+            "PluginHost",
+            dependencies: [
+                "Manifest", "ConfigDocument", "SemanticVersion", "MeshClient", "MeshProtocol", "CLinuxShims", subprocess,
+                systemPackage, log,
+            ]
+        ),
         room("BrokerSimulation", dependencies: ["BrokerCore", "MeshProtocol", heap]),
         room("MeshTesting", dependencies: ["Broker", "MeshClient", "MeshProtocol", "WizPlugin", "CLinuxShims", log]),
         .executableTarget(
@@ -102,6 +108,7 @@ let package = Package(
         plugin("ui"),
         plugin("midnight-theme"),
         plugin("filesystem-access", dependencies: ["CLinuxShims"]),
+        plugin("sandbox-probe"),
         .executableTarget(
             name: "rogue-plugin",
             dependencies: ["WizPlugin", "MeshProtocol", "ZeroMQ", "CLinuxShims"],
@@ -130,7 +137,14 @@ let package = Package(
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
         tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),
-        tests("PluginHostTests", dependencies: ["PluginHost", "Manifest", "ConfigDocument"]),
+        tests("PluginHostTests", dependencies: ["PluginHost", "Manifest", "ConfigDocument", "SemanticVersion"]),
+        tests(
+            "PluginHostIntegrationTests",
+            dependencies: [
+                "PluginHost", "Manifest", "Broker", "MeshClient", "MeshProtocol", "ConfigDocument", "CLinuxShims",
+                "rogue-plugin", log,
+            ]
+        ),
         tests("WizTests", dependencies: ["wiz", "ConfigDocument", "MeshClient", "MeshProtocol"]),
     ],
     swiftLanguageModes: [.v6]

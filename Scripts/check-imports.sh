@@ -16,7 +16,7 @@ allow() {
     Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Logging|$system" ;;
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|SemanticVersion|CLinuxShims|Logging|$system" ;;
-    Sources/PluginHost) echo "Manifest|ConfigDocument|Subprocess|SystemPackage|$system" ;;
+    Sources/PluginHost) echo "Manifest|ConfigDocument|SemanticVersion|MeshClient|MeshProtocol|CLinuxShims|Logging|Subprocess|SystemPackage|$system" ;;
     Sources/BrokerSimulation) echo "BrokerCore|MeshProtocol|HeapModule|Synchronization" ;;
     Sources/MeshTesting) echo "Broker|MeshClient|MeshProtocol|WizPlugin|CLinuxShims|Logging|$system" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;

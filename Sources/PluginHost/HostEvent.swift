@@ -1,75 +1,63 @@
-// What a host tells about its plugin processes, and what it asks of whoever runs it.
+// What a host tells about its plugins: to the log of `wiz up`, to `host.<name>.logs`, and as events on the mesh.
 
-/// Something that happened to a plugin process.
-public enum HostEvent: Sendable {
+/// How a plugin is doing.
+public enum PluginState: String, CaseIterable, Hashable, Sendable, Codable {
+    /// It is known and not running: a lazy plugin that nobody has called, or one whose turn has not come.
+    case discovered
+    /// It cannot start until something is there or is granted.
+    case blocked
+    /// It runs and is not ready.
+    case starting
+    /// It serves.
+    case ready
+    /// It serves and does not do what was asked of it.
+    case suspect
+    /// It finishes what it has begun.
+    case draining
+    /// It ended and will be started again.
+    case backoff
+    /// It ended too often and is left alone for a while.
+    case quarantined
+    /// It ended and stays so.
+    case stopped
+}
+
+/// A change of a plugin as a whole.
+public struct PluginChange: Hashable, Sendable {
+    /// The plugin's name in the mesh.
+    public var plugin: String
+    /// How it is doing now.
+    public var state: PluginState
+    /// Why; may be empty.
+    public var cause: String
+    /// Its generation.
+    public var generation: Int
+}
+
+/// Something that happened to a plugin or to one of its processes.
+public enum HostEvent: Hashable, Sendable {
     /// Which of its two outputs a process wrote to.
-    public enum Output: String, Sendable {
+    public enum Output: String, Hashable, Sendable, Codable {
         /// Standard output.
         case standardOutput = "stdout"
         /// Standard error.
         case standardError = "stderr"
-        /// What the host itself says about the process: what it dialled, why it was ended.
-        case host = "host"
     }
 
-    /// It runs.
-    case started(InstanceID, process: Int32)
-    /// It is registered with the broker.
-    case ready(InstanceID, process: Int32, after: Duration)
-    /// It wrote a line.
-    case line(InstanceID, Output, String)
-    /// It ended.
-    case exited(InstanceID, process: Int32, ExitCause, ranFor: Duration, lastLines: [String])
-    /// It will be started again.
-    case restarting(InstanceID, after: Duration)
-    /// It will not be started again.
-    case left(InstanceID, RestartMachine.Reason)
-    /// It runs but did not register in time, or will not be able to.
-    case late(InstanceID, String)
-}
-
-/// What a host needs from outside.
-public struct HostHooks: Sendable {
-    /// The broker's endpoint, for the processes.
-    public var endpoint: String
-    /// Makes a one-time ticket for a process of a plugin.
-    public var ticket: @Sendable (InstanceID) async throws -> String
-    /// Returns once a process is registered with the broker.
-    public var awaitReady: @Sendable (InstanceID, Int32) async throws -> Void
-    /// Tells the broker at once that a process ended.
-    public var ended: @Sendable (Int32, ExitCause) async -> Void
-    /// Hears everything; called from several tasks, one event at a time for each process.
-    public var event: @Sendable (HostEvent) -> Void
-
-    /// Puts the hooks together.
-    public init(
-        endpoint: String,
-        ticket: @escaping @Sendable (InstanceID) async throws -> String,
-        awaitReady: @escaping @Sendable (InstanceID, Int32) async throws -> Void,
-        ended: @escaping @Sendable (Int32, ExitCause) async -> Void,
-        event: @escaping @Sendable (HostEvent) -> Void
-    ) {
-        self.endpoint = endpoint
-        self.ticket = ticket
-        self.awaitReady = awaitReady
-        self.ended = ended
-        self.event = event
-    }
-}
-
-/// Why a plugin could not be started.
-public struct PluginStartFailure: Error, Sendable, CustomStringConvertible {
-    /// Which process.
-    public let instance: InstanceID
-    /// What happened.
-    public let reason: String
-    /// What it last wrote to standard error.
-    public let lastLines: [String]
-
-    /// What happened and what it last wrote.
-    public var description: String {
-        var text = "\(instance) could not start: \(reason)"
-        if !lastLines.isEmpty { text += "\n" + lastLines.map { "    | " + $0 }.joined(separator: "\n") }
-        return text
-    }
+    /// A process runs.
+    case started(InstanceLabel, process: Int32)
+    /// A process serves.
+    case ready(InstanceLabel, process: Int32?, after: Duration)
+    /// A process was asked to finish.
+    case draining(InstanceLabel, process: Int32?, reason: String)
+    /// A process ended, or never ran; `isWanted` when the host ended it in the course of things.
+    case exited(InstanceLabel, process: Int32?, ExitCause, ranFor: Duration, lastLines: [String], isWanted: Bool)
+    /// A plugin's state has changed.
+    case changed(PluginChange)
+    /// A step of a reload.
+    case reload(plugin: String, generation: Int, String)
+    /// A process wrote a line.
+    case line(InstanceLabel, Output, String)
+    /// Something that an operator should know.
+    case note(plugin: String, String)
 }

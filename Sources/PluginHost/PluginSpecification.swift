@@ -1,24 +1,56 @@
-// What the host runs for one plugin: its folder and manifest, and what the mesh file says about it.
+// What the host runs for one plugin: where it is and what the operator says about it (PluginSource), and that together with
+// its manifest as it was read (PluginSpecification).
 
 public import ConfigDocument
 public import Manifest
 
+/// A plugin as an operator lists it.
+public struct PluginSource: Hashable, Sendable {
+    /// The folder that holds `plugin.json`.
+    public var folder: String
+    /// Its name in this mesh; nil: the manifest's.
+    public var name: String?
+    /// A program to run in place of the manifest's `main`.
+    public var executable: String?
+    /// Arguments beside the manifest's.
+    public var arguments: [String] = []
+    /// Variables beside those that the host sets.
+    public var environment: [String: String] = [:]
+    /// Its settings as JSON; nil: none.
+    public var config: String?
+    /// How many processes of it run; nil: as many as the manifest says.
+    public var instances: ClosedRange<Int>?
+    /// When it starts; nil: as the manifest says.
+    public var activation: Activation?
+    /// How the next generation takes over; nil: as the manifest says.
+    public var reload: ReloadMode?
+    /// After how long without calls a lazy plugin stops.
+    public var idle: Duration?
+    /// What to do where a permission that it does not have cannot be kept from it.
+    public var enforcement = Enforcement.require
+    /// Bounds on what the manifest asks for.
+    public var limits = ProcessLimits()
+    /// What was granted to it.
+    public var grant = PluginGrant()
+
+    /// A plugin in a folder.
+    public init(folder: String) { self.folder = folder }
+}
+
 /// A plugin that a host runs.
-public struct PluginSpecification: Sendable {
+public struct PluginSpecification: Hashable, Sendable {
+    /// What the operator says.
+    public let source: PluginSource
     /// The plugin's name in this mesh, which is its principal's.
     public let name: String
-    /// Its folder, which is also its working directory.
-    public let folder: String
     /// What its `plugin.json` says.
     public let manifest: PluginManifest
     /// The program and what follows it on the command line.
     public let program: Program
-    /// Variables beside those that the host sets.
-    public let environment: [String: String]
-    /// Its settings as JSON; nil: none.
-    public let config: String?
-    /// How many processes of it run.
-    public let instances: Int
+    /// What it asks for and was granted.
+    public let permissions: EffectivePermissions
+    /// What its processes may use.
+    public let limits: ProcessLimits
 
     /// A program and its arguments.
     public struct Program: Hashable, Sendable {
@@ -34,41 +66,39 @@ public struct PluginSpecification: Sendable {
         }
     }
 
-    /// Reads a plugin's folder and finds its program.
+    /// Its folder, which is also its working directory.
+    public var folder: String { source.folder }
+
+    /// Reads a plugin's folder and finds its program, which may be not built yet.
     ///
-    /// - Parameters:
-    ///   - folder: The folder that holds `plugin.json`.
-    ///   - name: Its name in this mesh; nil: the manifest's.
-    ///   - executable: A program to run in place of the manifest's `main`.
-    ///   - arguments: Arguments beside the manifest's.
-    ///   - environment: Variables beside those that the host sets.
-    ///   - config: Its settings as JSON.
-    ///   - instances: How many processes of it run.
-    /// - Throws: every problem of the manifest and of its program at once.
-    public init(
-        folder: String,
-        name: String? = nil,
-        executable: String? = nil,
-        arguments: [String] = [],
-        environment: [String: String] = [:],
-        config: String? = nil,
-        instances: Int = 1
-    ) throws(ConfigErrors) {
-        let manifest = try PluginManifest.load(folder: folder, checking: executable == nil ? .executable : .none)
-        self.folder = folder
+    /// - Throws: every problem of the manifest at once.
+    public init(_ source: PluginSource) throws(ConfigErrors) {
+        let checks: MainCheck = source.executable == nil ? .location : .none
+        let manifest = try PluginManifest.load(folder: source.folder, checking: checks)
+        self.source = source
         self.manifest = manifest
-        self.name = name ?? manifest.name
-        self.environment = environment
-        self.config = config
-        self.instances = max(1, instances)
-        if let executable {
-            program = Program(path: executable, arguments: arguments)
+        name = source.name ?? manifest.name
+        permissions = EffectivePermissions(manifest, grant: source.grant)
+        limits = ProcessLimits(manifest.limits, capped: source.limits)
+        if let executable = source.executable {
+            program = Program(path: executable, arguments: source.arguments)
         } else {
             program = Program(
-                path: Self.mainPath(manifest.main, in: folder),
-                arguments: manifest.main.arguments + arguments
+                path: Self.mainPath(manifest.main, in: source.folder),
+                arguments: manifest.main.arguments + source.arguments
             )
         }
+    }
+
+    /// The same plugin as it was read, under what an operator says now.
+    init(_ other: PluginSpecification, source: PluginSource) throws(ConfigErrors) {
+        self.source = source
+        manifest = other.manifest
+        name = other.name
+        permissions = EffectivePermissions(other.manifest, grant: source.grant)
+        limits = ProcessLimits(other.manifest.limits, capped: source.limits)
+        let isSame = source.executable == other.source.executable && source.arguments == other.source.arguments
+        program = isSame ? other.program : try PluginSpecification(source).program
     }
 
     private static func mainPath(_ main: EntryPoint, in folder: String) -> String {
@@ -79,48 +109,52 @@ public struct PluginSpecification: Sendable {
         }
     }
 
-    /// The services that a required dependency names.
-    var requires: [String] { manifest.requiredDependencies.map(\.service) }
-
-    /// The services that it provides, by name.
-    var provides: Set<String> { Set(manifest.provides.map(\.service)).union([name]) }
-}
-
-/// One process of a plugin among those of its host.
-public struct InstanceID: Hashable, Sendable, CustomStringConvertible {
-    /// The plugin's name.
-    public let plugin: String
-    /// Counts the plugin's processes from 1.
-    public let number: Int
-
-    /// Names a process of a plugin.
-    public init(plugin: String, number: Int) {
-        self.plugin = plugin
-        self.number = number
+    /// What keeps the program from being run as it is now; nil: nothing.
+    var programProblem: String? {
+        guard source.executable == nil else { return nil }
+        do throws(EntryPointError) {
+            _ = try manifest.main.resolve(in: folder)
+            return nil
+        } catch {
+            return "its program cannot be run: \(error)"
+        }
     }
 
-    /// "echo#1".
-    public var description: String { "\(plugin)#\(number)" }
+    /// The same for the host core.
+    func plan(revision: Int) -> PluginPlan {
+        let count = manifest.instances
+        return PluginPlan(
+            name: name,
+            version: manifest.version,
+            revision: revision,
+            resolvable: ResolvablePlugin(name: name, manifest: manifest),
+            provides: manifest.provides,
+            restart: manifest.restart,
+            activation: source.activation ?? manifest.activation,
+            instances: source.instances ?? count.minimum...max(count.minimum, count.maximum),
+            reload: source.reload ?? manifest.lifecycle.reload,
+            initTimeout: manifest.lifecycle.initTimeout ?? .seconds(10),
+            drainTimeout: manifest.lifecycle.drainTimeout ?? .seconds(5),
+            idleTimeout: source.idle ?? .seconds(60),
+            missingGrants: permissions.missingNames,
+            sandbox: "\(permissions.networking) \(permissions.storage) \(limits) \(source.enforcement)"
+        )
+    }
 }
 
-/// The order in which plugins start: each wave after those that provide what it requires.
-///
-/// A dependency that none of the plugins provides is not waited for: another host may bring it. Plugins in a cycle come in the last wave.
-public func startWaves(_ plugins: [PluginSpecification]) -> [[PluginSpecification]] {
-    var waves: [[PluginSpecification]] = []
-    var left = plugins
-    while !left.isEmpty {
-        let ready = left.filter { plugin in
-            !left.contains { other in
-                other.name != plugin.name && plugin.requires.contains { other.provides.contains($0) }
-            }
+extension ProcessLimits {
+    /// What a manifest asks for, no more than an operator's bounds.
+    init(_ request: ResourceRequest, capped cap: ProcessLimits) {
+        func least<Number: Comparable>(_ asked: Number?, _ cap: Number?) -> Number? {
+            guard let asked, let cap else { return asked ?? cap }
+            return min(asked, cap)
         }
-        guard !ready.isEmpty else {
-            waves.append(left)
-            break
-        }
-        waves.append(ready)
-        left.removeAll { plugin in ready.contains { $0.name == plugin.name } }
+        self.init(
+            memoryBytes: least(request.memoryBytes.map(Int64.init), cap.memoryBytes),
+            cpuPercent: least(request.cpuPercent, cap.cpuPercent),
+            processCount: least(request.processCount, cap.processCount),
+            openFileCount: least(request.openFileCount, cap.openFileCount),
+            fileSizeBytes: cap.fileSizeBytes
+        )
     }
-    return waves
 }

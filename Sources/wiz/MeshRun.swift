@@ -1,5 +1,5 @@
-// One run of a mesh in this process: the broker, the plugins of the mesh file as processes, and their log. Starts in order,
-// stops in reverse within bounds.
+// One run of a mesh in this process: the broker, a host for the plugins of the mesh file, and their log. The host reaches the
+// broker like any other, by its service `mesh`. Plugins stop in reverse order, then the broker, within bounds.
 
 import Broker
 import ConfigDocument
@@ -9,6 +9,7 @@ import Manifest
 import MeshClient
 import MeshProtocol
 import PluginHost
+import SemanticVersion
 
 /// A mesh that this process runs.
 final class MeshRun: Sendable {
@@ -18,14 +19,15 @@ final class MeshRun: Sendable {
     let file: MeshFile
     let broker: Broker
     let printer: LogPrinter
-    private let watcher: MeshConnection
-    private let host: PluginHost
+    /// The host of the plugins.
+    let host: PluginHost
+    private let mesh: MeshConnection
 
-    private init(file: MeshFile, broker: Broker, printer: LogPrinter, watcher: MeshConnection, host: PluginHost) {
+    private init(file: MeshFile, broker: Broker, printer: LogPrinter, mesh: MeshConnection, host: PluginHost) {
         self.file = file
         self.broker = broker
         self.printer = printer
-        self.watcher = watcher
+        self.mesh = mesh
         self.host = host
     }
 
@@ -46,79 +48,80 @@ final class MeshRun: Sendable {
             guard let endpoint = broker.endpoints.first else {
                 throw CommandFailure(.failed, "the broker listens nowhere")
             }
-            let watcher = try await MeshConnection.connect(
+            let mesh = try await MeshConnection.connect(
                 MeshConfiguration(
                     endpoint: endpoint,
                     name: "wiz-up",
                     version: WizmeshVersion.current,
-                    logger: Logger(label: "wiz") { _ in SwiftLogNoOpLogHandler() }
+                    logger: Logger(label: "wiz") { _ in PrintingLogHandler(printer, source: "wiz", level: .warning) }
                 )
             )
-            let plugins = try specifications(of: file)
-            let hooks = hooks(broker, watcher, endpoint: endpoint, plugins: plugins, printer: printer)
-            return MeshRun(
-                file: file,
-                broker: broker,
-                printer: printer,
-                watcher: watcher,
-                host: PluginHost(hooks: hooks)
+            let host = PluginHost(
+                options(file, run: configuration.runFolder),
+                control: MeshControl(mesh),
+                launcher: PlainLauncher(),
+                sources: { try PluginSource.list(try file.readAgain()) },
+                event: { printer.show($0) }
             )
+            return MeshRun(file: file, broker: broker, printer: printer, mesh: mesh, host: host)
         } catch {
             await broker.stop(immediately: true)
             throw error
         }
     }
 
-    /// Starts the plugins; returns when all are registered.
-    func startPlugins() async throws {
-        do {
-            try await host.start(try Self.specifications(of: file))
-        } catch let failure as PluginStartFailure {
-            throw CommandFailure(
-                .pluginFailed,
-                "\(failure.instance) could not start: \(failure.reason)"
-                    + (failure.lastLines.isEmpty
-                        ? "" : "\nIt last wrote:\n" + failure.lastLines.map { "    " + $0 }.joined(separator: "\n")),
-                hint:
-                    "Check it with `wiz validate --built \(folder(of: failure.instance))`, or start the mesh without it.",
-                details: [.init(key: "plugin", value: .string(failure.instance.plugin))]
-            )
-        }
+    private static func options(_ file: MeshFile, run: String) -> HostOptions {
+        let folder = file.path.lastIndex(of: "/").map { String(file.path[..<$0]) } ?? "."
+        let plugins = run + "/plugins"
+        var options = HostOptions(
+            name: "local",
+            workFolder: run + "/host",
+            dataFolder: absolutePath(folder) + "/.wiz/data",
+            meshFolder: access(plugins, F_OK) == 0 ? plugins : run
+        )
+        options.timing.mesh = try? SemanticVersion(WizmeshVersion.current)
+        return options
     }
 
-    /// How each plugin process is doing.
-    func statuses() async -> [PluginHost.Status] { await host.statuses }
+    /// Starts the plugins; returns when none is on its way to being ready any more.
+    ///
+    /// - Returns: the plugins that are not ready, and are not just waiting for a call.
+    func startPlugins() async throws -> [PluginStatus] {
+        try await host.start()
+        try await HostService(host).provide(on: mesh, version: WizmeshVersion.current)
+        await host.settle()
+        return await host.statuses.filter { $0.state != .ready && $0.state != .discovered }
+    }
 
-    /// What each process offers, as `service@version`.
-    func offers() async -> [Int32: [String]] {
-        guard let sessions = try? await watcher.list("sessions"), let services = try? await watcher.list("services")
-        else {
+    /// How each plugin is doing.
+    func statuses() async -> [PluginStatus] { await host.statuses }
+
+    /// What each process offers, as `service@version`, by its label.
+    func offers() async -> [String: [String]] {
+        guard let sessions = try? await mesh.list("sessions"), let services = try? await mesh.list("services") else {
             return [:]
         }
-        var processes: [Int64: Int32] = [:]
-        for session in sessions {
-            if let process = session["process"]?.integer {
-                processes[session.number("session")] = Int32(clamping: process)
-            }
-        }
-        var offers: [Int32: [String]] = [:]
+        var labels: [Int64: String] = [:]
+        for session in sessions { labels[session.number("session")] = session.text("instance") }
+        var offers: [String: [String]] = [:]
         for service in services {
             for provider in service["providers"]?.items ?? [] {
-                guard let process = processes[provider.number("session")] else { continue }
-                offers[process, default: []].append(service.text("service") + "@" + service.text("version"))
+                guard let label = labels[provider.number("session")] else { continue }
+                offers[label, default: []].append(service.text("service") + "@" + service.text("version"))
             }
         }
         return offers
     }
 
     /// Reads the mesh file again.
-    func reload() {
+    func reload() async {
         do {
             let changed = try broker.reload(file.path)
+            let plugins = try await host.regrant()
+            let all = changed + (plugins.isEmpty ? [] : ["plugins \(plugins.joined(separator: " "))"])
             printer.print(
                 "wiz",
-                changed.isEmpty
-                    ? "mesh file read again: nothing has changed" : "in force: \(changed.joined(separator: ", "))",
+                all.isEmpty ? "mesh file read again: nothing has changed" : "in force: \(all.joined(separator: ", "))",
                 mark: .good
             )
         } catch {
@@ -129,75 +132,33 @@ final class MeshRun: Sendable {
     /// Stops the plugins in reverse order, then the broker.
     func stop() async {
         await host.stop()
-        await watcher.close()
+        await mesh.close()
         await broker.stop()
-    }
-
-    private func folder(of instance: InstanceID) -> String {
-        file.plugins.first { $0.name == instance.plugin }?.folder ?? instance.plugin
-    }
-
-    private static func specifications(of file: MeshFile) throws -> [PluginSpecification] {
-        var problems: [ConfigProblem] = []
-        var plugins: [PluginSpecification] = []
-        for entry in file.plugins where entry.instances > 0 {
-            do throws(ConfigErrors) {
-                plugins.append(
-                    try PluginSpecification(
-                        folder: entry.folder,
-                        name: entry.name,
-                        executable: entry.executable,
-                        arguments: entry.arguments,
-                        environment: entry.environment,
-                        config: entry.config,
-                        instances: entry.instances
-                    )
-                )
-            } catch {
-                problems += error.problems
-            }
-        }
-        guard problems.isEmpty else { throw ConfigErrors(problems) }
-        return plugins
-    }
-
-    private static func hooks(
-        _ broker: Broker,
-        _ watcher: MeshConnection,
-        endpoint: String,
-        plugins: [PluginSpecification],
-        printer: LogPrinter
-    ) -> HostHooks {
-        let manifests = Dictionary(plugins.map { ($0.name, $0.manifest) }) { first, _ in first }
-        return HostHooks(
-            endpoint: endpoint,
-            // The plugin presents itself by WIZ_PLUGIN_NAME, so that two of one folder are told apart.
-            ticket: { instance in try broker.issueTicket(name: instance.plugin, principal: instance.plugin) },
-            awaitReady: { instance, process in
-                let services = manifests[instance.plugin]?.provides.count ?? 0
-                try await watcher.awaitSession(of: instance, process: process, services: services)
-            },
-            ended: { process, cause in broker.processEnded(process, cause: "\(cause)") },
-            event: { printer.show($0) }
-        )
     }
 }
 
-extension MeshConnection {
-    /// Returns once a plugin process is connected and has registered so many services.
-    func awaitSession(of instance: InstanceID, process: Int32, services: Int) async throws {
-        while true {
-            try Task.checkCancellation()
-            let isThere = try await list("sessions").contains { session in
-                guard session.text("principal") == instance.plugin, session.number("services") >= services else {
-                    return false
-                }
-                if let number = session["process"]?.integer { return number == Int64(process) }
-                return session.text("instance") == String(instance.number)
-            }
-            if isThere { return }
-            try await Task.sleep(for: .milliseconds(15))
-        }
+extension MeshFile {
+    /// The file as it is now; as it was when it never was on disk.
+    func readAgain() throws(ConfigErrors) -> MeshFile {
+        access(path, R_OK) == 0 ? try MeshFile(reading: path) : self
+    }
+}
+
+extension PluginSource {
+    /// The plugins of a mesh file that this machine runs.
+    static func list(_ file: MeshFile) throws -> [PluginSource] {
+        file.plugins.filter { $0.instances > 0 }.map(PluginSource.init)
+    }
+
+    init(_ entry: PluginEntry) {
+        self.init(folder: entry.folder)
+        name = entry.name
+        executable = entry.executable
+        arguments = entry.arguments
+        environment = entry.environment
+        config = entry.config
+        if entry.instances != 1 { instances = entry.instances...entry.instances }
+        grant = PluginGrant(permissions: entry.permissions)
     }
 }
 
@@ -205,25 +166,35 @@ extension LogPrinter {
     /// Prints what a host tells.
     func show(_ event: HostEvent) {
         switch event {
-        case .started(let id, let process):
-            makeRoom(for: "\(id)")
-            if asJSON { print("\(id)", "started", fields: [.init(key: "process", value: .integer(Int64(process)))]) }
-        case .ready(let id, let process, let after):
-            print("\(id)", "ready after \(Units.text(after)), pid \(process)", mark: .good)
-        case .line(let id, let output, let text):
-            print("\(id)", text, fields: [.init(key: "stream", value: .string(output.rawValue))])
-        case .exited(let id, _, let cause, let ranFor, _):
+        case .started(let label, let process):
+            makeRoom(for: "\(label)")
+            if asJSON { print("\(label)", "started", fields: [.init(key: "process", value: .integer(Int64(process)))]) }
+        case .ready(let label, let process, let after):
+            let pid = process.map { ", pid \($0)" } ?? ""
+            print("\(label)", "ready after \(Units.text(after))\(pid)", mark: .good)
+        case .line(let label, let output, let text):
+            print("\(label)", text, fields: [.init(key: "stream", value: .string(output.rawValue))])
+        case .draining(let label, _, let reason): print("\(label)", "finishes: \(reason)")
+        case .exited(let label, _, let cause, let ranFor, _, let isWanted):
             let text = "ended: \(cause) after \(Units.text(ranFor))"
-            print("\(id)", text, mark: cause.isSuccess || cause == .signalled(SIGTERM) ? .line : .warning)
-        case .restarting(let id, let delay): print("\(id)", "starts again in \(Units.text(delay))", mark: .warning)
-        case .left(let id, let reason):
-            switch reason {
-            case .configuration:
-                print("\(id)", "is not started again: exit 78 says that its configuration is wrong", mark: .bad)
-            case .finished, .temporary: print("\(id)", "is not started again (\(reason.rawValue))", mark: .warning)
-            case .stopping: break
+            print("\(label)", text, mark: isWanted || cause.isSuccess ? .line : .warning)
+        case .changed(let change): show(change)
+        case .reload(let plugin, let generation, let text): print("\(plugin)@\(generation)", text)
+        case .note(let plugin, let text): print(plugin, text, mark: .warning)
+        }
+    }
+
+    private func show(_ change: PluginChange) {
+        let text = change.state.rawValue + (change.cause.isEmpty ? "" : ": \(change.cause)")
+        switch change.state {
+        case .backoff: print(change.plugin, "starts again soon: \(change.cause)", mark: .warning)
+        case .blocked, .suspect: print(change.plugin, text, mark: .warning)
+        case .quarantined: print(change.plugin, text, mark: .bad)
+        case .stopped where !change.cause.isEmpty: print(change.plugin, text)
+        case .discovered, .starting, .ready, .draining, .stopped:
+            if asJSON {
+                print(change.plugin, text, fields: [.init(key: "state", value: .string(change.state.rawValue))])
             }
-        case .late(let id, let reason): print("\(id)", reason, mark: .warning)
         }
     }
 }

@@ -46,7 +46,7 @@ struct Up: AsyncParsableCommand {
         _ = wiz_raise_open_file_limit(1 << 20)
         let signals = SignalStream()
         defer { Interrupts.handle(nil) }
-        let run = try await begin(file, printer)
+        let run = try await MeshRun.begin(file, printer: printer)
         let starting = Task { try await run.startPlugins() }
         Interrupts.handle { number in
             if number != SIGHUP { starting.cancel() }
@@ -62,8 +62,8 @@ struct Up: AsyncParsableCommand {
             await stop(run, printer, reason: "stopping what was started")
             throw error
         case .interrupted: break
-        case .ready:
-            try await tellReady(run, printer)
+        case .ready(let problems):
+            try await tellReady(run, problems, printer)
             await serve(run, signals)
         }
         if let readyFile { unlink(readyFile) }
@@ -71,17 +71,19 @@ struct Up: AsyncParsableCommand {
     }
 
     private enum Outcome {
-        case ready
+        /// With the plugins that are not.
+        case ready([PluginStatus])
         case failed(any Error)
         case interrupted
     }
 
-    private func race(_ starting: Task<Void, any Error>, _ signals: SignalStream) async -> Outcome {
+    private func race(_ starting: Task<[PluginStatus], any Error>, _ signals: SignalStream) async -> Outcome {
         await withTaskGroup(of: Outcome.self) { group in
             group.addTask {
                 do {
-                    try await starting.value
-                    return .ready
+                    return .ready(try await starting.value)
+                } catch let errors as ConfigErrors {
+                    return .failed(problems(errors, "the plugins"))
                 } catch {
                     return .failed(error)
                 }
@@ -101,15 +103,7 @@ struct Up: AsyncParsableCommand {
         }
         defer { stopped.cancel() }
         for await number in signals.again() {
-            if number == SIGHUP { run.reload() } else { return }
-        }
-    }
-
-    private func begin(_ file: MeshFile, _ printer: LogPrinter) async throws -> MeshRun {
-        do {
-            return try await MeshRun.begin(file, printer: printer)
-        } catch let errors as ConfigErrors {
-            throw problems(errors, "the plugins")
+            if number == SIGHUP { await run.reload() } else { return }
         }
     }
 
@@ -126,7 +120,7 @@ struct Up: AsyncParsableCommand {
         printer.print("wiz", "stopped", mark: .good)
     }
 
-    private func tellReady(_ run: MeshRun, _ printer: LogPrinter) async throws {
+    private func tellReady(_ run: MeshRun, _ problems: [PluginStatus], _ printer: LogPrinter) async throws {
         let statuses = await run.statuses()
         let offers = await run.offers()
         let endpoint = run.broker.endpoints.first ?? ""
@@ -134,47 +128,75 @@ struct Up: AsyncParsableCommand {
             "ready": .boolean(true), "mesh": .string(run.file.mesh),
             "endpoints": .list(run.broker.endpoints.map { .string($0) }), "pid": .integer(Int64(getpid())),
             "publicKey": run.broker.publicKey.map { .string($0) } ?? .null,
-            "plugins": .list(
-                statuses.map { status in
-                    .object([
-                        "plugin": .string(status.instance.plugin), "instance": .integer(Int64(status.instance.number)),
-                        "process": status.process.map { .integer(Int64($0)) } ?? .null,
-                    ])
-                }
-            ),
+            "plugins": .list(statuses.flatMap(processes)),
+            "problems": .list(problems.map(problem)),
         ])
         if output.json {
             printer.write(document.json + "\n")
         } else {
-            printer.write(table(statuses, offers) + readyText(run, statuses, endpoint))
+            printer.write(table(statuses, offers) + problemText(problems) + readyText(run, statuses, endpoint))
         }
         if let readyFile { try write(document.json + "\n", to: readyFile) }
     }
 
-    private func table(_ statuses: [PluginHost.Status], _ offers: [Int32: [String]]) -> String {
+    private func processes(_ status: PluginStatus) -> [JSON] {
+        status.processes.map { process in
+            .object([
+                "plugin": .string(status.plugin), "instance": .integer(Int64(process.label.number)),
+                "label": .string("\(process.label)"), "state": .string(process.state.rawValue),
+                "process": process.process.map { .integer(Int64($0)) } ?? .null,
+            ])
+        }
+    }
+
+    private func problem(_ status: PluginStatus) -> JSON {
+        .object([
+            "plugin": .string(status.plugin), "state": .string(status.state.rawValue),
+            "reason": .string(status.cause),
+            "lastLines": .list(status.lastEnd?.lastLines.map { .string($0) } ?? []),
+        ])
+    }
+
+    private func table(_ statuses: [PluginStatus], _ offers: [String: [String]]) -> String {
         var table = Table([
             .text("PLUGIN") { $0.bold($1) }, .text("STATE") { $0.state($1) }, .number("PID"), .text("SERVICES"),
         ])
         for status in statuses {
-            table.add([
-                "\(status.instance)", status.state.rawValue, status.process.map { "\($0)" } ?? "-",
-                status.process.flatMap { offers[$0] }?.joined(separator: " ") ?? "",
-            ])
+            for process in status.processes {
+                let label = "\(process.label)"
+                table.add([
+                    label, process.state.rawValue, process.process.map { "\($0)" } ?? "-",
+                    offers[label]?.joined(separator: " ") ?? "",
+                ])
+            }
+            if status.processes.isEmpty { table.add([status.plugin, status.state.rawValue, "-", status.cause]) }
         }
         guard !table.rows.isEmpty else { return "" }
         return "\n" + table.text(width: Terminal.output.width, style: Terminal.output.style) + "\n"
     }
 
-    private func readyText(
-        _ run: MeshRun,
-        _ statuses: [PluginHost.Status],
-        _ endpoint: String
-    ) -> String {
+    /// What keeps plugins from being ready, with what they last wrote.
+    private func problemText(_ problems: [PluginStatus]) -> String {
         let style = Terminal.output.style
-        let count = Set(statuses.map(\.instance.plugin)).count
+        var text = ""
+        for status in problems {
+            text += style.red("✗ \(status.plugin) is \(status.state.rawValue)")
+            text += (status.cause.isEmpty ? "" : ": \(status.cause)") + "\n"
+            for line in status.lastEnd?.lastLines.suffix(5) ?? [] { text += style.dim("    │ \(line)") + "\n" }
+            text += style.dim("    wiz why \(status.plugin) · wiz logs \(status.plugin)") + "\n"
+        }
+        return text.isEmpty ? "" : text + "\n"
+    }
+
+    private func readyText(_ run: MeshRun, _ statuses: [PluginStatus], _ endpoint: String) -> String {
+        let style = Terminal.output.style
+        let ready = statuses.filter { $0.state == .ready || $0.state == .discovered }.count
+        let count = statuses.reduce(0) { $0 + $1.processes.count }
         var text =
             style.green("ready")
-            + ": mesh \(run.file.mesh) at \(endpoint), \(count) plugins in \(statuses.count) processes\n"
+            + ": mesh \(run.file.mesh) at \(endpoint), "
+            + (ready == statuses.count ? "\(ready)" : "\(ready) of \(statuses.count)")
+            + " plugins in \(count) processes\n"
         for other in run.broker.endpoints.dropFirst() { text += "       and at \(other)\n" }
         if let key = run.broker.publicKey { text += "       with the public key \(key)\n" }
         let prefix = endpoint == "ipc://" + BrokerOptions.runFolder + "/mesh.sock" ? "" : "WIZ_ENDPOINT=\(endpoint) "
