@@ -13,6 +13,7 @@ struct BodySlab: ~Copyable {
         /// Where the message is; empty when it was given away.
         var cell = MessageCell()
         var isTaken = false
+        var isShared = false
         /// The bytes of the copy; negative when there is none.
         var copyCount = -1
         /// Memory of the slot's own, made when first needed.
@@ -105,11 +106,12 @@ struct BodySlab: ~Copyable {
     mutating func cellToShare(_ handle: BodyHandle) -> MessageCell? {
         guard let slot = find(handle) else { return nil }
         if slot.pointee.copyCount >= 0 {
-            // It has been given away before.
+            // It has been given away before, and may be again: from here on it is shared by reference.
             slot.pointee.cell.fill(copying: slot.pointee.copied)
-            return slot.pointee.cell
+            slot.pointee.copyCount = -1
+            slot.pointee.isShared = true
         }
-        guard slot.pointee.byteCount <= Self.copyByteCount else {
+        guard slot.pointee.byteCount <= Self.copyByteCount, !slot.pointee.isShared else {
             carrier.share(slot.pointee.cell)
             return carrier
         }
@@ -134,6 +136,7 @@ struct BodySlab: ~Copyable {
         guard !handle.isNone, let slot = find(handle) else { return }
         slot.pointee.cell.clear()
         slot.pointee.isTaken = false
+        slot.pointee.isShared = false
         slot.pointee.copyCount = -1
         if handle.rawValue >= Self.keptCopyCount {
             slot.pointee.copy?.deallocate()

@@ -237,6 +237,23 @@ extension BrokerCore {
         counters.eventsIn &+= 1
         let sequence = topics.nextSequence()
         let timestamp = wallClock.nanosecondsSince1970 &+ now.nanoseconds(since: wallClock.at)
+        let isKept = !flags.isDisjoint(with: [.retain, .history])
+        // One behind, so that the last delivery takes the payload with it.
+        var pending: (owner: SessionIndex, id: RequestID, numbers: EventNumbers)?
+        func sendPending(_ core: inout BrokerCore, _ use: Outbox.BodyUse, _ outbox: inout Outbox) {
+            guard let delivery = pending else { return }
+            core.send(to: delivery.owner, body: payload.body, use: use, into: &outbox) { buffer in
+                Event.encode(
+                    flags: [],
+                    contentType: contentType,
+                    id: delivery.id,
+                    numbers: delivery.numbers,
+                    topic: topic,
+                    publisher: publisher,
+                    to: &buffer
+                )
+            }
+        }
         for place in matchingSlots.indices {
             let slot = matchingSlots[place]
             let numbers = topics.takeCredit(
@@ -245,29 +262,19 @@ extension BrokerCore {
                 sequence: sequence,
                 timestamp: timestamp
             )
-            guard let numbers, let subscription = topics[slot] else {
+            guard let numbers, let target = topics.target(of: slot) else {
                 counters.eventsDropped &+= 1
                 continue
             }
             counters.eventsOut &+= 1
-            let id = subscription.id
-            let owner = SessionIndex(raw: subscription.owner)
-            send(to: owner, body: payload.body, use: .share, into: &outbox) { buffer in
-                Event.encode(
-                    flags: [],
-                    contentType: contentType,
-                    id: id,
-                    numbers: numbers,
-                    topic: topic,
-                    publisher: publisher,
-                    to: &buffer
-                )
-            }
+            sendPending(&self, .share, &outbox)
+            pending = (SessionIndex(raw: target.owner), target.id, numbers)
         }
-        if flags.isDisjoint(with: [.retain, .history]) {
-            outbox.release(payload.body)
-        } else {
+        sendPending(&self, isKept ? .share : .move, &outbox)
+        if isKept {
             keep(topic, publisher, payload, contentType, flags, sequence, timestamp, into: &outbox)
+        } else if pending == nil {
+            outbox.release(payload.body)
         }
         return true
     }

@@ -290,9 +290,10 @@ public struct Event: HeaderFields {
     }
 
     private static func write(_ numbers: EventNumbers, to buffer: inout [UInt8]) {
-        HeaderWriter.integer(numbers.sequence, to: &buffer)
-        HeaderWriter.integer(numbers.delivery, to: &buffer)
-        HeaderWriter.integer(numbers.dropped, to: &buffer)
-        HeaderWriter.integer(numbers.timestamp, to: &buffer)
+        let words = (
+            numbers.sequence.littleEndian, numbers.delivery.littleEndian,
+            numbers.dropped.littleEndian, numbers.timestamp.littleEndian
+        )
+        withUnsafeBytes(of: words) { buffer.append(contentsOf: $0) }
     }
 }
