@@ -44,6 +44,52 @@ int wiz_close(int fd);
 int wiz_open_beneath(int folder, const char *path, int flags, uint32_t mode);
 int wiz_open_beneath_by_steps(int folder, const char *path, int flags, uint32_t mode);
 
+// What a launcher does to itself before it runs a program.
+int wiz_set_no_new_privileges(void);
+// Becomes a user with one group and no others, for good.
+int wiz_become(uint32_t uid, uint32_t gid);
+// Installs a filter of system calls (struct sock_filter, 8 bytes each); needs no new privileges or CAP_SYS_ADMIN.
+int wiz_install_seccomp(const void *program, size_t byte_count);
+// Kills and abstract unix sockets reach nobody outside from here on; -ENOSYS or -EOPNOTSUPP where the kernel cannot.
+int wiz_landlock_scope(void);
+// This process becomes the parent of its descendants that lose theirs.
+int wiz_set_child_subreaper(void);
+// A mount namespace of its own, from which nothing gets out.
+int wiz_unshare_mounts(void);
+int wiz_mount_tmpfs(const char *folder, const char *options);
+int wiz_mount_bind(const char *source, const char *target);
+// The numbers of resources that setrlimit knows: data, open files, file size, core, processes.
+int wiz_limit_data(void);
+int wiz_limit_open_files(void);
+int wiz_limit_file_size(void);
+int wiz_limit_core(void);
+int wiz_limit_processes(void);
+// Sets soft and hard limit, or as near as the present hard limit lets.
+int wiz_set_limit(int resource, uint64_t value);
+int wiz_set_close_on_exec(int fd, bool on);
+// Waits for one of the signals, which must be blocked, at most so many milliseconds; its number, 0 when the time is over.
+int wiz_wait_signal(uint64_t signals, int milliseconds);
+// Listens on 127.0.0.1; the socket is not inherited.
+int wiz_listen_loopback(uint16_t port);
+// Connects to a unix socket; paths longer than the kernel's bound are refused.
+int wiz_connect_unix(const char *path);
+// Listens on a unix socket, which everybody who reaches its folder may connect to; the socket is not inherited.
+int wiz_listen_unix(const char *path);
+// A socket of a family and type, or a negative errno: what probes ask. Close-on-exec.
+int wiz_try_socket(int family, int type, int protocol);
+// Tries to connect to an abstract unix name.
+int wiz_try_abstract(const char *name);
+// Whether a text is anywhere among the bytes.
+bool wiz_contains(const void *bytes, size_t count, const char *text);
+// How a waited-for child ended.
+bool wiz_status_exited(int status);
+int wiz_status_code(int status);
+int wiz_status_signal(int status);
+// Name look-up: writes up to `capacity` addresses as text of 64 bytes each; how many, or a negative EAI code.
+int wiz_resolve(const char *host, char *addresses, int capacity);
+// Connects by address and port within so many milliseconds.
+int wiz_connect_address(const char *address, uint16_t port, int milliseconds);
+
 // Resources.
 int wiz_get_open_file_limit(uint64_t *soft, uint64_t *hard);
 // Raises the soft limit up to what is wanted or the hard limit allows; the limit now in force, or a negative errno.

@@ -1,0 +1,139 @@
+// Where a plugin's program is, and what it takes to run it in a sandbox: its path inside, and what must be bound for it, such
+// as a program outside its folder or a Swift runtime that is not part of the system. Reads the file system, changes nothing.
+
+import Glibc
+
+/// A folder or file of the host that a sandbox shows.
+struct Binding: Hashable, Sendable {
+    /// Its path on the host.
+    var source: String
+    /// Its path in the sandbox.
+    var destination: String
+    /// Whether it may be written to.
+    var isWritable = false
+}
+
+/// A program's place on the host and in a sandbox.
+struct ProgramLayout: Hashable, Sendable {
+    /// Its path on the host.
+    var host: String
+    /// Its path in the sandbox.
+    var inside: String
+    /// What the sandbox must show for it, beside the plugin's folder and the system.
+    var bindings: [Binding] = []
+    /// A folder for the search path, beside the system's.
+    var searchFolder: String?
+
+    /// Where the plugin's folder is in a sandbox.
+    static let folderInside = "/plugin"
+    /// The folders that every sandbox shows.
+    static let systemFolders = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"]
+
+    /// Whether a path lies in a folder that every sandbox shows.
+    static func isSystem(_ path: String) -> Bool {
+        systemFolders.contains { path == $0 || path.hasPrefix($0 + "/") }
+    }
+
+    /// Finds a program.
+    ///
+    /// - Parameters:
+    ///   - program: As an order names it.
+    ///   - folder: The plugin's folder.
+    ///   - searchPath: Where a program without a slash is looked for.
+    init(_ program: String, folder: String, searchPath: String) throws(LaunchFailure) {
+        let folder = realPath(folder) ?? folder
+        var found: String
+        if program.contains("/") {
+            found = program.hasPrefix("/") ? program : folder + "/" + program
+            guard access(found, F_OK) == 0 else {
+                throw LaunchFailure(.program, "the program \(found) was not found; build the plugin first")
+            }
+        } else {
+            let places = searchPath.split(separator: ":").map { "\($0)/\(program)" }
+            guard let place = places.first(where: { access($0, X_OK) == 0 }) else {
+                throw LaunchFailure(.program, "the program \(program) is in none of the folders of PATH: \(searchPath)")
+            }
+            found = place
+        }
+        guard access(found, X_OK) == 0 else {
+            throw LaunchFailure(.program, "the program \(found) may not be executed: chmod +x \(found)")
+        }
+        host = found
+        let real = realPath(found) ?? found
+        if let rest = Self.rest(of: real, in: folder) ?? Self.rest(of: found, in: folder) {
+            inside = Self.folderInside + "/" + rest
+        } else if Self.isSystem(found) {
+            inside = found
+        } else if !program.contains("/"), let prefix = Self.prefix(of: real) {
+            inside = real
+            bindings = [Binding(source: prefix, destination: prefix)]
+            searchFolder = prefix + "/bin"
+        } else {
+            // The program alone, with what lies beside it under the names that builds give to resources.
+            let name = real.split(separator: "/").last.map(String.init) ?? "program"
+            inside = "/program/" + name
+            bindings = [Binding(source: real, destination: inside)]
+            bindings += Self.resources(beside: real).map { Binding(source: $0.path, destination: "/program/" + $0.name) }
+        }
+        addLibraries(of: real, folder: folder)
+    }
+
+    /// Shows the folders in which a program finds libraries that are not the system's.
+    mutating func addLibraries(of program: String, folder: String = "/") {
+        guard let image = ELFImage(reading: program) else { return }
+        let origin = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? ""
+        for place in image.libraryFolders(isSystem: Self.isSystem) {
+            if folder != "/", Self.rest(of: place, in: folder) != nil { continue }
+            if place == origin {
+                for name in image.needed where access(place + "/" + name, R_OK) == 0 {
+                    add(Binding(source: place + "/" + name, destination: Self.parent(inside) + "/" + name))
+                }
+            } else {
+                add(Binding(source: place, destination: place))
+            }
+        }
+    }
+
+    private mutating func add(_ binding: Binding) {
+        if !bindings.contains(binding) { bindings.append(binding) }
+    }
+
+    private static func parent(_ path: String) -> String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "" }
+
+    /// The path from a folder to what lies in it.
+    private static func rest(of path: String, in folder: String) -> String? {
+        let start = folder.hasSuffix("/") ? folder : folder + "/"
+        return path.hasPrefix(start) && path.count > start.count ? String(path.dropFirst(start.count)) : nil
+    }
+
+    /// The folder above `bin`, when it is an installation and not somebody's home.
+    private static func prefix(of program: String) -> String? {
+        let folder = parent(program)
+        guard folder.hasSuffix("/bin") else { return nil }
+        let prefix = parent(folder)
+        let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
+        guard prefix.count > 1, prefix != home, prefix != "/root", parent(prefix) != "/home" else { return nil }
+        return prefix
+    }
+
+    private static func resources(beside program: String) -> [(path: String, name: String)] {
+        let folder = parent(program)
+        guard let listing = opendir(folder) else { return [] }
+        defer { closedir(listing) }
+        var found: [(path: String, name: String)] = []
+        while let entry = readdir(listing) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.hasSuffix(".resources") || name.hasSuffix(".bundle") { found.append((folder + "/" + name, name)) }
+        }
+        return found.sorted { $0.name < $1.name }
+    }
+}
+
+/// A path without links; nil when there is nothing.
+func realPath(_ path: String) -> String? {
+    guard let real = realpath(path, nil) else { return nil }
+    defer { free(real) }
+    return String(cString: real)
+}
