@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.build/release:$(PATH)
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## Install what is missing on Debian or Ubuntu (libzmq3-dev)
+setup: ## Install what is missing on Debian or Ubuntu (libzmq3-dev, bubblewrap)
 	@Scripts/setup.sh
 
 build: setup ## Build the release products

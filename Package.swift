@@ -48,6 +48,7 @@ let package = Package(
         .library(name: "MeshInternals", targets: ["ZeroMQ", "MeshProtocol", "BrokerCore", "Broker"]),
         .executable(name: "wiz", targets: ["wiz"]),
         .executable(name: "wizmesh-broker", targets: ["wizmesh-broker"]),
+        .executable(name: "wizmesh-launch", targets: ["wizmesh-launch"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -109,6 +110,13 @@ let package = Package(
         plugin("midnight-theme"),
         plugin("filesystem-access", dependencies: ["CLinuxShims"]),
         plugin("sandbox-probe"),
+        .executableTarget(name: "wizmesh-launch", dependencies: ["CLinuxShims"], swiftSettings: settings),
+        .executableTarget(
+            name: "hostile-program",
+            dependencies: ["CLinuxShims"],
+            path: "Tests/Fixtures/hostile-program/Sources",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "rogue-plugin",
             dependencies: ["WizPlugin", "MeshProtocol", "ZeroMQ", "CLinuxShims"],
@@ -137,12 +145,18 @@ let package = Package(
         tests("SemanticVersionTests", dependencies: ["SemanticVersion"]),
         tests("ConfigDocumentTests", dependencies: ["ConfigDocument"]),
         tests("ManifestTests", dependencies: ["Manifest", "ConfigDocument", "SemanticVersion"]),
-        tests("PluginHostTests", dependencies: ["PluginHost", "Manifest", "ConfigDocument", "SemanticVersion"]),
+        tests(
+            "PluginHostTests",
+            dependencies: [
+                "PluginHost", "Manifest", "ConfigDocument", "SemanticVersion", "CLinuxShims", "wizmesh-launch",
+                "hostile-program",
+            ]
+        ),
         tests(
             "PluginHostIntegrationTests",
             dependencies: [
                 "PluginHost", "Manifest", "Broker", "MeshClient", "MeshProtocol", "ConfigDocument", "CLinuxShims",
-                "rogue-plugin", log,
+                "rogue-plugin", "wizmesh-launch", log,
             ]
         ),
         tests("WizTests", dependencies: ["wiz", "ConfigDocument", "MeshClient", "MeshProtocol"]),

@@ -19,6 +19,7 @@ allow() {
     Sources/PluginHost) echo "Manifest|ConfigDocument|SemanticVersion|MeshClient|MeshProtocol|CLinuxShims|Logging|Subprocess|SystemPackage|$system" ;;
     Sources/BrokerSimulation) echo "BrokerCore|MeshProtocol|HeapModule|Synchronization" ;;
     Sources/MeshTesting) echo "Broker|MeshClient|MeshProtocol|WizPlugin|CLinuxShims|Logging|$system" ;;
+    Sources/wizmesh-launch) echo "CLinuxShims|Glibc" ;;
     Sources/wiz) echo "Broker|MeshClient|MeshProtocol|PluginHost|Manifest|ConfigDocument|SemanticVersion|ArgumentParser|Histogram|Logging|CLinuxShims|$system" ;;
     broker/Sources) echo "Broker|ArgumentParser|Logging|$system" ;;
     plugins/*) echo "WizPlugin|NGramModel|CLinuxShims|$system" ;;
