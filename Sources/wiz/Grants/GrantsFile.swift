@@ -74,8 +74,9 @@ struct GrantsFile: Equatable {
         return isBare ? text : JSON.string(text).json
     }
 
-    /// Changes the file: reads it, lets `change` work on it, and puts the new one in place. Two that do so at once wait for
-    /// each other.
+    /// Changes the file: reads it, lets `change` work on it, and puts the new one in place.
+    ///
+    /// Two that do so at once wait for each other.
     ///
     /// - Returns: what `change` returned.
     static func change<Value>(_ path: String, _ change: (inout GrantsFile) throws -> Value) throws -> Value {

@@ -120,6 +120,7 @@ extension MeshConnection {
     ///   - bound: How long it may take.
     ///   - step: Hears what the host is doing.
     /// - Returns: the outcome.
+    /// - Throws: why the old one goes on serving.
     func reloadPlugin(
         _ service: String,
         _ plugin: String,

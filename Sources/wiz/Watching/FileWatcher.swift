@@ -17,9 +17,9 @@ final class FileWatcher: Sendable {
 
     /// How a batch is gathered.
     struct Timing: Sendable {
-        /// A batch ends when nothing changed for so long,
+        /// A batch ends when nothing changed for so long.
         var quiet = Duration.milliseconds(120)
-        /// or after so long.
+        /// A batch ends after so long in any case.
         var longest = Duration.seconds(2)
     }
 
@@ -74,7 +74,9 @@ final class FileWatcher: Sendable {
     }
 }
 
-/// What is watched: it keeps the watches, and says which files an event is about. Used by one thread.
+/// What is watched: it keeps the watches, and says which files an event is about.
+///
+/// Used by one thread.
 protocol WatchPlan: Sendable {
     /// Sets up watches; called at the start and after each batch.
     mutating func arm(_ inotify: borrowing Inotify) throws(WatchFailure)

@@ -25,7 +25,9 @@ struct Inotify: ~Copyable {
     private let wakeDescriptor: Int32
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
-    /// What changes a folder's contents. Writing is told at its end, when the file is closed.
+    /// What changes a folder's contents.
+    ///
+    /// Writing is told at its end, when the file is closed.
     private static let mask = UInt32(
         IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF
             | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK
@@ -40,7 +42,9 @@ struct Inotify: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// Watches a folder; the same one again gives the same watch. Nil when it is not there or is no folder.
+    /// Watches a folder; the same one again gives the same watch.
+    ///
+    /// Nil when it is not there or is no folder.
     func watch(_ folder: String) throws(WatchFailure) -> Watch? {
         let watch = inotify_add_watch(descriptor, folder, Self.mask)
         if watch >= 0 { return Watch(descriptor: watch) }

@@ -103,8 +103,9 @@ struct TreePlan: WatchPlan {
     }
 }
 
-/// Single files, also such as are not there yet, or are reached over links. A file is told of when it is there and is another,
-/// or was written to; not when it vanishes.
+/// Single files, also such as are not there yet, or are reached over links.
+///
+/// A file is told of when it is there and is another, or was written to; not when it vanishes.
 struct FilesPlan: WatchPlan {
     private struct Mark: Hashable {
         let device: UInt64
