@@ -2,6 +2,7 @@
 // tests bring their own.
 
 public import Manifest
+public import MeshClient
 
 /// The broker, as a plugin host needs it.
 public protocol HostControl: Sendable {
@@ -14,11 +15,11 @@ public protocol HostControl: Sendable {
     /// - Throws: why nothing can be heard.
     func listen(_ hear: @escaping @Sendable (HostInput) -> Void) async throws
 
-    /// A one-time ticket for a process.
+    /// Lets a process in that is about to start: a one-time ticket, and keys where it needs them.
     ///
-    /// - Throws: why the broker gives none.
-    /// - Returns: the ticket.
-    func ticket(_ label: InstanceLabel, stage: LaunchStage) async throws -> String
+    /// - Throws: why the broker gives no ticket.
+    /// - Returns: with what the process presents itself.
+    func admit(_ label: InstanceLabel, stage: LaunchStage) async throws -> Admission
 
     /// Puts instances in service and takes others out of it, in one step; bounded in time.
     ///
@@ -55,6 +56,20 @@ public protocol HostControl: Sendable {
 
     /// Ends the connection.
     func close() async
+}
+
+/// With what a process presents itself to the broker.
+public struct Admission: Hashable, Sendable {
+    /// The ticket, which is good once.
+    public var ticket: String
+    /// Keys that were made for this process; nil: it needs none.
+    public var keys: MeshConfiguration.Keys?
+
+    /// A ticket, and keys.
+    public init(ticket: String, keys: MeshConfiguration.Keys? = nil) {
+        self.ticket = ticket
+        self.keys = keys
+    }
 }
 
 /// The session of an instance.

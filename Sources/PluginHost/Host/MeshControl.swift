@@ -15,6 +15,7 @@ public final class MeshControl: HostControl {
     public let mesh: MeshConnection
     /// The broker's endpoint, as the plugins reach it.
     public let endpoint: String
+    private let serverKey: String?
 
     private struct Standing {
         var plugin: String
@@ -28,31 +29,40 @@ public final class MeshControl: HostControl {
     private let tasks = Mutex<[Task<Void, Never>]>([])
 
     /// The broker of a connection that is open.
-    public init(_ mesh: MeshConnection, endpoint: String? = nil) {
+    ///
+    /// - Parameters:
+    ///   - mesh: The connection.
+    ///   - endpoint: What plugins connect to; nil: what the connection did.
+    ///   - serverKey: The broker's public key, if plugins reach it encrypted; each process then gets keys of its own.
+    public init(_ mesh: MeshConnection, endpoint: String? = nil, serverKey: String? = nil) {
         self.mesh = mesh
         self.endpoint = endpoint ?? mesh.configuration.endpoint
+        self.serverKey = serverKey
     }
 
     // MARK: - Orders
 
-    /// `mesh.ticket`, with the label and the stage.
+    /// `mesh.ticket`, with the label, the stage and the public key of a new pair where the process needs one.
     ///
     /// - Throws: ``MeshError`` when the broker refuses or cannot be asked.
-    /// - Returns: the ticket.
-    public func ticket(_ label: InstanceLabel, stage: LaunchStage) async throws -> String {
+    /// - Returns: with what the process presents itself.
+    public func admit(_ label: InstanceLabel, stage: LaunchStage) async throws -> Admission {
         struct Order: Encodable {
             var name, principal, instance, stage: String
+            var publicKey: String?
         }
         struct Answer: Decodable {
             var ticket: String
         }
+        let keys = try serverKey.map { try MeshConfiguration.Keys.ephemeral(server: $0) }
         let order = Order(
             name: label.plugin,
             principal: label.plugin,
             instance: "\(label)",
-            stage: stage.rawValue
+            stage: stage.rawValue,
+            publicKey: keys?.clientPublic
         )
-        return try await ask("ticket", order, as: Answer.self).ticket
+        return Admission(ticket: try await ask("ticket", order, as: Answer.self).ticket, keys: keys)
     }
 
     /// `mesh.promote`, asked again while the broker cannot be reached.

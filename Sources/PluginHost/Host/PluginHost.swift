@@ -260,14 +260,14 @@ public actor PluginHost {
         if let problem = revision.specification.programProblem, access(revision.program.path, X_OK) != 0 {
             return feed(.launchFailed(label, .refused(problem)))
         }
-        let ticket: String
+        let admission: Admission
         do {
-            ticket = try await control.ticket(label, stage: stage)
+            admission = try await control.admit(label, stage: stage)
         } catch {
             endings[label] = nil
             return feed(.launchFailed(label, .noBroker("the broker gave no ticket: \(error)")))
         }
-        let order = order(label, revision, ticket: ticket)
+        let order = order(label, revision, admission)
         do throws(LaunchFailure) {
             let process = try await launcher.launch(order) { [weak self] output, text in
                 self?.heard(label, output, text)
@@ -288,24 +288,20 @@ public actor PluginHost {
         }
     }
 
-    private func order(_ label: InstanceLabel, _ revision: Revision, ticket: String) -> LaunchOrder {
+    private func order(_ label: InstanceLabel, _ revision: Revision, _ admission: Admission) -> LaunchOrder {
         let specification = revision.specification
         let data = "\(options.dataFolder)/\(specification.name)"
         var environment = specification.source.environment
         environment["WIZ_HOST"] = "1"
         environment["WIZ_ENDPOINT"] = control.endpoint
-        environment["WIZ_TICKET"] = ticket
+        environment["WIZ_TICKET"] = admission.ticket
         environment["WIZ_PLUGIN_FOLDER"] = specification.folder
         environment["WIZ_PLUGIN_NAME"] = specification.name
         environment["WIZ_INSTANCE"] = String(label.number)
         environment["WIZ_GENERATION"] = String(label.generation)
         if specification.permissions.storage { environment["WIZ_DATA"] = data }
-        // Settings may be secret: they never stand in the environment or on the command line.
-        var input: String?
-        if let config = specification.source.config {
-            environment["WIZ_SETTINGS"] = "stdin"
-            input = #"{"config":\#(config.replacing("\n", with: " "))}"#
-        }
+        let input = input(specification, admission)
+        if input != nil { environment["WIZ_SETTINGS"] = "stdin" }
         return LaunchOrder(
             label: "\(label)",
             program: revision.program.path,
@@ -320,6 +316,20 @@ public actor PluginHost {
             dataFolder: data,
             grace: (specification.manifest.lifecycle.drainTimeout ?? .seconds(5)) + options.timing.teardown
         )
+    }
+
+    /// The first line of standard input: settings may be secret and keys are, so they never stand in the environment or on
+    /// the command line.
+    private func input(_ specification: PluginSpecification, _ admission: Admission) -> String? {
+        var members: [String] = []
+        if let config = specification.source.config { members.append(#""config":\#(config.replacing("\n", with: " "))"#) }
+        if let keys = admission.keys {
+            let variables = ["WIZ_SERVER_KEY": keys.server, "WIZ_SECRET_KEY": keys.clientSecret]
+            if let json = try? JSONEncoder().encode(variables) {
+                members.append(#""variables":\#(String(decoding: json, as: UTF8.self))"#)
+            }
+        }
+        return members.isEmpty ? nil : "{\(members.joined(separator: ","))}"
     }
 
     private func end(_ label: InstanceLabel, byForce: Bool) {
