@@ -15,6 +15,7 @@ final class PluginProgram: Sendable {
     ///   - endpoint: where its broker is.
     ///   - name: the program's.
     ///   - folder: where its plugin.json is.
+    ///   - wrapper: a program and its arguments that start it; empty: none.
     ///   - words: its arguments.
     ///   - variables: what it is told beside the endpoint and the folder.
     ///   - line: what is written to its standard input, which then stays open.
@@ -24,6 +25,7 @@ final class PluginProgram: Sendable {
         _ endpoint: String,
         _ name: String = "echo",
         folder: String,
+        wrapper: [String] = [],
         words: [String] = [],
         variables: [String] = [],
         line: String? = nil,
@@ -38,18 +40,18 @@ final class PluginProgram: Sendable {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, pipes[0], STDIN_FILENO)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT, 0o644)
-        let program = try Self.program(name)
+        let command = wrapper + [try Self.program(name)] + words
         var environment = ["WIZ_ENDPOINT=" + endpoint, "WIZ_PLUGIN_FOLDER=" + folder] + variables
         for name in ["LD_LIBRARY_PATH", "PATH"] {
             if let value = getenv(name) { environment.append(name + "=" + String(cString: value)) }
         }
-        var arguments = ([program] + words).map { strdup($0) } + [nil]
+        var arguments = command.map { strdup($0) } + [nil]
         var variables = environment.map { strdup($0) } + [nil]
         defer {
             for pointer in arguments + variables { free(pointer) }
         }
         var id: Int32 = 0
-        let result = posix_spawn(&id, program, &actions, nil, &arguments, &variables)
+        let result = posix_spawn(&id, command[0], &actions, nil, &arguments, &variables)
         close(pipes[0])
         self.id = id
         input = Mutex(pipes[1])
@@ -62,7 +64,7 @@ final class PluginProgram: Sendable {
 
     deinit { closeInput() }
 
-    static func program(_ name: String) throws -> String {
+    private static func program(_ name: String) throws -> String {
         let own = try #require(realpath("/proc/self/exe", nil))
         defer { free(own) }
         // `swift test` may run the bundle through a helper elsewhere: the bundle itself is among the arguments.

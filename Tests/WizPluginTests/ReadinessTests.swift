@@ -81,7 +81,7 @@ struct ReadinessTests {
         let client = try await MeshConnection.connect(MeshConfiguration(endpoint: endpoint, name: "tester"))
         try await awaitReady(client)
         await first.stop()
-        let second = try TestMesh.startBroker(folder)
+        let second = try await TestMesh.startNextBroker(folder)
         try await awaitReady(client)
         echo.closeInput()
         kill(echo.id, SIGTERM)

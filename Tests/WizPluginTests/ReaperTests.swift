@@ -31,36 +31,39 @@ struct ReaperTests {
         #expect(!Reaper.deadChildren().contains(id))
     }
 
+    static let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+
     /// Whether this process may make a namespace of processes.
     static let mayUnshare: Bool = {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/unshare")
-        process.arguments = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
-        process.waitUntilExit()
-        return process.terminationStatus == 0
+        var id: Int32 = 0
+        var arguments = (["unshare"] + namespace + ["true"]).map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
+        guard posix_spawn(&id, "/usr/bin/unshare", &actions, nil, &arguments, environ) == 0 else { return false }
+        var status: Int32 = -1
+        while waitpid(id, &status, 0) < 0, errno == EINTR {}
+        return status == 0
     }()
 
     @Test(.enabled(if: ReaperTests.mayUnshare))
     func `as process 1 it serves, heeds SIGTERM and says BYE`() async throws {
         try await withMesh { mesh in
             let events = try await mesh.client.subscribe("mesh.session.gone")
-            let program = try PluginProgram.program("rogue-plugin")
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/unshare")
-            process.arguments = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", program, "orphan"]
-            var environment = ProcessInfo.processInfo.environment
-            environment["WIZ_ENDPOINT"] = mesh.endpoint
-            environment["WIZ_PLUGIN_FOLDER"] = SettingsTests.rogue
-            process.environment = environment
-            process.standardError = FileHandle.nullDevice
-            try process.run()
+            let process = try PluginProgram(
+                mesh.endpoint,
+                "rogue-plugin",
+                folder: SettingsTests.rogue,
+                wrapper: ["/usr/bin/unshare"] + Self.namespace,
+                words: ["orphan"]
+            )
             try await mesh.awaitService("rogue")
             let about = try await mesh.call("rogue", "about")
             #expect(about["process"] == 1)
             // The one child of unshare is the plugin; its number outside is another one.
-            let children = "/proc/\(process.processIdentifier)/task/\(process.processIdentifier)/children"
+            let children = "/proc/\(process.id)/task/\(process.id)/children"
             let text = try String(contentsOfFile: children, encoding: .utf8)
             let id = try #require(Int32(text.split(separator: " ").first ?? ""))
             kill(id, SIGTERM)
@@ -69,8 +72,7 @@ struct ReaperTests {
                 #expect(notice["fields"]?["cause"] == "left", "\(event.payload.text)")
                 break
             }
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
+            #expect(await process.end() == 0)
         }
     }
 }

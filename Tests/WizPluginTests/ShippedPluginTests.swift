@@ -141,7 +141,7 @@ struct ShippedPluginTests {
         let client = try await MeshConnection.connect(MeshConfiguration(endpoint: endpoint, name: "tester"))
         try await Self.awaitEcho(client)
         await first.stop()
-        let second = try TestMesh.startBroker(folder)
+        let second = try await TestMesh.startNextBroker(folder)
         try await Self.awaitEcho(client)
         await end(echo)
         await client.close()

@@ -110,6 +110,7 @@ func spawnIdle() -> Int32? {
     for descriptor in 0...2 as ClosedRange<Int32> {
         posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
     }
+    for descriptor in 3..<1024 as Range<Int32> { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     let mark = getenv("ROGUE_MARK").map { String(cString: $0) } ?? "-"
     let words = ["rogue-plugin", "idle", mark]
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
