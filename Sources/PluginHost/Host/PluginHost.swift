@@ -5,6 +5,7 @@ public import ConfigDocument
 internal import FoundationEssentials
 internal import Glibc
 import Manifest
+import MeshClient
 public import SemanticVersion
 
 /// Where a host works and what it is called.
@@ -322,7 +323,9 @@ public actor PluginHost {
     /// the command line.
     private func input(_ specification: PluginSpecification, _ admission: Admission) -> String? {
         var members: [String] = []
-        if let config = specification.source.config { members.append(#""config":\#(config.replacing("\n", with: " "))"#) }
+        if let config = specification.source.config {
+            members.append(#""config":\#(config.replacing("\n", with: " "))"#)
+        }
         if let keys = admission.keys {
             let variables = ["WIZ_SERVER_KEY": keys.server, "WIZ_SECRET_KEY": keys.clientSecret]
             if let json = try? JSONEncoder().encode(variables) {
