@@ -9,6 +9,8 @@ import MeshProtocol
 struct Refusal: Error {
     let failure: Failure
 
+    init(_ failure: Failure) { self.failure = failure }
+
     init(_ status: Status, _ message: String, hint: String = "") {
         failure = Failure(status, message: message, hint: hint)
     }

@@ -72,7 +72,7 @@ public final class Broker: Sendable {
 
     /// Tells that a local process ended: its sessions are gone at once.
     public func processEnded(_ process: Int32, cause: String) {
-        mailbox.post { $0.core.processEnded(process, cause: cause, now: $0.now, into: &$0.outbox) }
+        mailbox.post { _ = $0.core.processEnded(process, cause: cause, now: $0.now, into: &$0.outbox) }
     }
 
     /// Reads a mesh file and puts its limits, policy, keys and balances into force, all or nothing.
@@ -202,7 +202,7 @@ extension MeshLoop {
         var limits = file.limits
         // Longer frames than the sockets were made for never arrive.
         limits.payloadByteCount = min(limits.payloadByteCount, Listener.frameByteCount(transportLimits))
-        core.setLimits(limits)
+        core.setLimits(limits, into: &outbox)
         core.setBalance(file.balances)
         core.setPolicy(file.policy, now: now, into: &outbox)
         settle()

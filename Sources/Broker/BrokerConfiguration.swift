@@ -76,18 +76,29 @@ public struct BrokerConfiguration: Sendable {
         return text.isEmpty ? nil : text
     }
 
-    /// The rules that hold in every mesh: operators may do everything, everybody may look at the registry, and the user
-    /// who runs the broker is an operator.
+    /// The rules that hold in every mesh: operators may do everything, everybody may look at the registry and say that it
+    /// is ready, hosts may manage what they start, and the user who runs the broker is an operator.
     public static func builtInPolicy() -> Policy {
         let origin = "built in"
         var policy = Policy()
         policy.principals["operator"] = Policy.Principal(roles: [policy.operatorRole], origin: origin)
         policy.localUsers[geteuid()] = "operator"
-        for method in ["services", "watch", "describe"] {
-            policy.rules.append(
-                Policy.Rule(effect: .allow, subject: "*", action: .call, target: "mesh.\(method)", origin: origin)
-            )
+        func allow(_ subject: String, _ action: Policy.Action, _ targets: [String]) {
+            for target in targets {
+                policy.rules.append(
+                    Policy.Rule(effect: .allow, subject: subject, action: action, target: target, origin: origin)
+                )
+            }
         }
+        allow("*", .call, ["services", "watch", "describe", "ready", "notReady"].map { "mesh." + $0 })
+        let host = "role:" + policy.hostRole
+        let orders = [
+            "ticket", "promote", "exited", "expect", "unexpect", "load", "drain", "kick", "sessions", "plugins", "info",
+        ]
+        allow(host, .call, orders.map { "mesh." + $0 })
+        allow(host, .provide, ["host.>"])
+        allow(host, .publish, ["mesh.plugin.>"])
+        allow(host, .subscribe, ["mesh.session.>", "mesh.service.>", "mesh.plugin.>"])
         return policy
     }
 }

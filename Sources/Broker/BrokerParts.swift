@@ -49,9 +49,11 @@ struct BrokerParts {
         let number: Int
         (home, number) = try ZeroMQHome.enter(ioThreadCount: configuration.ioThreadCount)
         let office = office
+        let mailbox = mailbox
         gatekeeper = Gatekeeper(
             number: number,
             principals: BrokerParts.principals(configuration.keys),
+            hasTicket: { key in mailbox.ask { $0.core.ticketKeys(now: $0.now).contains(key.z85) } ?? false },
             onRefusal: { sentence in
                 office.tell(Notice(level: .warning, topic: "mesh.connection.refused", message: sentence))
             }
@@ -59,6 +61,7 @@ struct BrokerParts {
         home.admit(by: gatekeeper)
         let gatekeeper = gatekeeper
         office.countRefusals.withLock { count in count = { [weak gatekeeper] in gatekeeper?.refusalCount ?? 0 } }
+        office.admitKeys.withLock { admit in admit = { [weak gatekeeper] keys in gatekeeper?.setTicketKeys(keys) } }
         isComplete = true
     }
 
@@ -238,6 +241,7 @@ extension BrokerParts {
             entropy: entropy
         )
         core.setBalance(configuration.balances)
+        core.started(at: MeshLoop.clock())
         var loop = try MeshLoop(
             core: core,
             wire: Wire(local: local, remote: remote),

@@ -16,6 +16,10 @@ final class Gatekeeper: Sendable {
     /// The ZAP domain of the tcp socket.
     let remoteDomain: String
     private let principals: Mutex<[CurvePublicKey: String]>
+    /// Keys that are let in for a ticket that was made for them.
+    private let ticketKeys = Mutex<Set<CurvePublicKey>>([])
+    /// Whether a ticket for a key is still out; asked on the ZAP thread.
+    private let hasTicket: @Sendable (CurvePublicKey) -> Bool
     private let refusals = Atomic<UInt64>(0)
     private let lastTold = Atomic<Int64>(0)
     private let onRefusal: Refusal
@@ -23,11 +27,26 @@ final class Gatekeeper: Sendable {
     /// Connections refused so far.
     var refusalCount: UInt64 { refusals.load(ordering: .relaxed) }
 
-    init(number: Int, principals: [CurvePublicKey: String], onRefusal: @escaping Refusal) {
+    init(
+        number: Int,
+        principals: [CurvePublicKey: String],
+        hasTicket: @escaping @Sendable (CurvePublicKey) -> Bool,
+        onRefusal: @escaping Refusal
+    ) {
         localDomain = "ipc.\(number)"
         remoteDomain = "tcp.\(number)"
         self.principals = Mutex(principals)
+        self.hasTicket = hasTicket
         self.onRefusal = onRefusal
+    }
+
+    /// What marks the messages of a key that is let in for its ticket; no principal's name has a colon.
+    static let ticketKeyPrefix = "key:"
+
+    /// Replaces the keys that are let in for their tickets.
+    func setTicketKeys(_ keys: Set<String>) {
+        let keys = Set(keys.compactMap { try? CurvePublicKey(z85: $0) })
+        ticketKeys.withLock { $0 = keys }
     }
 
     /// Replaces the keys; connections that exist stay.
@@ -63,9 +82,15 @@ final class Gatekeeper: Sendable {
     private func decideRemote(_ request: ZapRequest) -> ZapDecision {
         guard request.domain == remoteDomain else { return .deny(reason: "unknown domain") }
         guard case .curve(let key) = request.mechanism else { return .deny(reason: "tcp connections use CURVE") }
-        guard let principal = principals.withLock({ $0[key] }) else {
+        if let principal = principals.withLock({ $0[key] }) { return .accept(userID: principal) }
+        // Strangers are refused without a question to the mesh thread.
+        guard ticketKeys.withLock({ $0.contains(key) }) else {
             return .deny(reason: "the mesh file gives no principal the key \(key.z85)")
         }
-        return .accept(userID: principal)
+        guard hasTicket(key) else {
+            _ = ticketKeys.withLock { $0.remove(key) }
+            return .deny(reason: "no ticket is out for the key \(key.z85)")
+        }
+        return .accept(userID: Gatekeeper.ticketKeyPrefix + key.z85)
     }
 }

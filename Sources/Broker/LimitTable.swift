@@ -31,6 +31,13 @@ enum LimitTable {
             { $0.sessionCountPerPrincipal = $1 }
         ),
         Entry("unwelcomed", .count, 1...65_536, { $0.unwelcomedCount }, { $0.unwelcomedCount = $1 }),
+        Entry(
+            "unwelcomed-per-peer",
+            .count,
+            1...65_536,
+            { $0.unwelcomedCountPerPeer },
+            { $0.unwelcomedCountPerPeer = $1 }
+        ),
         Entry("hello", .milliseconds, 10...day, { Int($0.helloMilliseconds) }, { $0.helloMilliseconds = UInt64($1) }),
         Entry(
             "heartbeat",
@@ -137,6 +144,13 @@ enum LimitTable {
             100...day,
             { Int($0.ticketMilliseconds) },
             { $0.ticketMilliseconds = UInt64($1) }
+        ),
+        Entry(
+            "return",
+            .milliseconds,
+            0...60_000,
+            { Int($0.returnMilliseconds) },
+            { $0.returnMilliseconds = UInt64($1) }
         ),
     ]
 

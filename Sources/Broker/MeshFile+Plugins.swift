@@ -75,10 +75,12 @@ extension MeshFile {
     ) {
         var entry = entry
         var services: [String] = []
+        var capabilities: [String] = []
         do {
             let manifest = try ManifestSummary(folder: entry.folder)
             if entry.name.isEmpty { entry.name = manifest.name }
             services = manifest.services
+            capabilities = manifest.capabilities
         } catch {
             pathField.report("the plugin in \(entry.folder) cannot be used: \(error)")
         }
@@ -95,8 +97,9 @@ extension MeshFile {
         principal.permissions.formUnion(entry.permissions)
         policy.principals[entry.name] = principal
         plugins.append(entry)
-        for service in Set(services + [entry.name]).sorted() {
-            policy.rules.append(rule(entry.name, .provide, service, origin: entry.origin))
+        let tags = capabilities.map { Policy.capabilityTarget($0) }
+        for target in Set(services + [entry.name] + tags).sorted() {
+            policy.rules.append(rule(entry.name, .provide, target, origin: entry.origin))
         }
         for action in Policy.Action.allCases {
             for (target, field) in targets(grant[action.rawValue]) {
@@ -114,6 +117,8 @@ extension MeshFile {
 private struct ManifestSummary {
     var name: String
     var services: [String]
+    /// Tags of the plugin and of each of its services.
+    var capabilities: [String]
 
     init(folder: String) throws(ConfigErrors) {
         let document = try ConfigDocument(path: folder + "/plugin.json")
@@ -124,23 +129,36 @@ private struct ManifestSummary {
             }
             var name: String?
             var services: [String] = []
+            var capabilities = ManifestSummary.capabilities(entries)
             for entry in entries {
                 if entry.key == "name", case .string(let text) = entry.value.content { name = text }
                 if entry.key == "provides", case .list(let items) = entry.value.content {
                     services = items.compactMap { ManifestSummary.service($0) }
+                    for case .mapping(let service) in items.map(\.content) {
+                        capabilities += ManifestSummary.capabilities(service)
+                    }
                 }
             }
             guard let name, Names.isName(name) else {
                 root.report("the manifest has no good name", expected: "a name such as \"llm-service\"")
                 return nil
             }
-            return ManifestSummary(name: name, services: services)
+            return ManifestSummary(name: name, services: services, capabilities: capabilities)
         }
     }
 
-    private init(name: String, services: [String]) {
+    private init(name: String, services: [String], capabilities: [String]) {
         self.name = name
         self.services = services
+        self.capabilities = capabilities
+    }
+
+    private static func capabilities(_ entries: [ConfigNode.Entry]) -> [String] {
+        let entry = entries.first { $0.key == "capabilities" }
+        guard let entry, case .list(let items) = entry.value.content else { return [] }
+        return items.compactMap { item in
+            if case .string(let tag) = item.content, Names.isName(tag) { tag } else { nil }
+        }
     }
 
     private static func service(_ node: ConfigNode) -> String? {

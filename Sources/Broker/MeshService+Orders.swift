@@ -1,4 +1,5 @@
-// The orders of the service `mesh`: cancel, drain, kick, ticket, exited, reload. Permissions were checked by the core.
+// The orders of the service `mesh`: cancel, drain, kick, reload. Permissions were checked by the core; a host drains and
+// ends its own instances alone.
 
 import BrokerCore
 import ConfigDocument
@@ -6,7 +7,7 @@ import MeshProtocol
 import Synchronization
 
 /// The answer of an order that has nothing to tell.
-private struct Done: Encodable {
+struct Done: Encodable {
     var done = true
 }
 
@@ -23,7 +24,7 @@ extension MeshService {
         return Answer(Done())
     }
 
-    func drain(_ arguments: Arguments) throws(Refusal) -> Answer {
+    func drain(_ arguments: Arguments, _ call: AdministrativeCall) throws(Refusal) -> Answer {
         let shape = #"{"session": number, "graceMilliseconds": number?, "reason": text?}"#
         let (session, grace, reason) = try arguments.read(
             shape,
@@ -32,6 +33,7 @@ extension MeshService {
             let grace = fields["graceMilliseconds"].integer(in: 0...86_400_000) ?? 30_000
             return sessionNumber(fields).map { ($0, UInt32(grace), reasonText(fields)) }
         }
+        try checkManagement(session, call)
         let isDone = try ask { loop in
             loop.core.drainSession(
                 session,
@@ -45,42 +47,16 @@ extension MeshService {
         return Answer(Done())
     }
 
-    func kick(_ arguments: Arguments) throws(Refusal) -> Answer {
+    func kick(_ arguments: Arguments, _ call: AdministrativeCall) throws(Refusal) -> Answer {
         let (session, reason) = try arguments.read(
             #"{"session": number, "reason": text?}"#,
             keys: ["session", "reason"]
         ) { fields in sessionNumber(fields).map { ($0, reasonText(fields)) } }
+        try checkManagement(session, call)
         let isDone = try ask { loop in
             loop.core.kickSession(session, reason: reason, now: loop.now, into: &loop.outbox)
         }
         guard isDone else { throw noSession(session) }
-        return Answer(Done())
-    }
-
-    func ticket(_ arguments: Arguments) throws(Refusal) -> Answer {
-        struct Ticket: Encodable {
-            var ticket: String
-        }
-        let grant = try arguments.read(
-            #"{"name": plugin, "principal": name?}"#,
-            keys: ["name", "principal"]
-        ) { fields -> TicketGrant? in
-            let name = fields["name"].required().string(allowsEmpty: false, maximumLength: WireLimits.nameByteCount)
-            let principal = fields["principal"].string(allowsEmpty: false, maximumLength: WireLimits.nameByteCount)
-            return name.map { TicketGrant(name: $0, principal: principal ?? $0) }
-        }
-        return Answer(Ticket(ticket: try ask { $0.core.issueTicket(grant, now: $0.now) }))
-    }
-
-    func exited(_ arguments: Arguments) throws(Refusal) -> Answer {
-        let (process, cause) = try arguments.read(
-            #"{"process": pid, "cause": text}"#,
-            keys: ["process", "cause"]
-        ) { fields in
-            let cause = fields["cause"].string(maximumLength: WireLimits.messageByteCount) ?? "ended"
-            return fields["process"].required().integer(in: 1...Int(Int32.max)).map { (Int32($0), cause) }
-        }
-        try ask { $0.core.processEnded(process, cause: cause, now: $0.now, into: &$0.outbox) }
         return Answer(Done())
     }
 
@@ -96,6 +72,12 @@ extension MeshService {
             return Answer(Reloaded(changed: try reload(path)))
         } catch {
             throw Refusal(.invalidArgument, "\(error)", hint: "mend the mesh file; the broker goes on as before")
+        }
+    }
+
+    private func checkManagement(_ session: SessionID, _ call: AdministrativeCall) throws(Refusal) {
+        guard try ask({ $0.core.mayManage(session, as: call.caller) }) else {
+            throw Refusal(.permissionDenied, "the session \(session) is not one that \"\(call.caller)\" has started")
         }
     }
 

@@ -136,7 +136,7 @@ extension MeshService {
         while true {
             let (items, limit) = try ask { [self, after] loop in
                 let limit = bounded(1_000, loop)
-                return (loop.core.services(after: after, limit: limit), limit)
+                return (loop.core.services(after: after, limit: limit, withShadows: true), limit)
             }
             for item in items where filter.matches(item) {
                 found.append(item)

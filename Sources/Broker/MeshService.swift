@@ -1,5 +1,6 @@
 // The built-in service `mesh`: one method at a time, on the administration thread. It asks the mesh thread for values and
-// turns them into JSON here. Pages and lists in MeshService+Pages.swift, orders in MeshService+Orders.swift.
+// turns them into JSON here. Pages and lists in MeshService+Pages.swift, orders in MeshService+Orders.swift,
+// what plugin hosts ask for in MeshService+Hosts.swift.
 
 import BrokerCore
 import CLinuxShims
@@ -27,6 +28,7 @@ struct MeshService {
     static let methods = [
         "info", "plugins", "sessions", "services", "describe", "watch", "calls", "subscriptions", "metrics", "counters",
         "limits", "explain", "cancel", "drain", "kick", "ticket", "exited", "reload",
+        "promote", "ready", "notReady", "expect", "unexpect", "load",
     ]
 
     let office: Office
@@ -51,11 +53,24 @@ struct MeshService {
         case "limits": return try limits(arguments)
         case "explain": return try explain(arguments)
         case "cancel": return try cancel(arguments, call)
-        case "drain": return try drain(arguments)
-        case "kick": return try kick(arguments)
-        case "ticket": return try ticket(arguments)
-        case "exited": return try exited(arguments)
+        case "drain": return try drain(arguments, call)
+        case "kick": return try kick(arguments, call)
         case "reload": return try reload(arguments)
+        default: return try answerHost(call, arguments)
+        }
+    }
+
+    /// What hosts and their plugins ask for: MeshService+Hosts.swift.
+    private func answerHost(_ call: AdministrativeCall, _ arguments: Arguments) throws(Refusal) -> Answer {
+        switch call.method {
+        case "ticket": return try ticket(arguments, call)
+        case "exited": return try exited(arguments, call)
+        case "promote": return try promote(arguments, call)
+        case "ready": return try ready(arguments, call)
+        case "notReady": return try notReady(arguments, call)
+        case "expect": return try expect(arguments, call)
+        case "unexpect": return try unexpect(arguments, call)
+        case "load": return try load(arguments)
         default:
             let known = MeshService.methods.joined(separator: ", ")
             throw Refusal(.unimplemented, "the service mesh has no method \(call.method)", hint: "it has \(known)")

@@ -32,6 +32,8 @@ final class Office: Sendable {
     let reload = Mutex<(@Sendable (String) throws -> [String])?>(nil)
     /// How many connections the door refused; set by the broker that owns both.
     let countRefusals = Mutex<(@Sendable () -> UInt64)?>(nil)
+    /// Lets keys in over tcp for their tickets; set by the broker that owns both.
+    let admitKeys = Mutex<(@Sendable (Set<String>) -> Void)?>(nil)
     private let noticesLost = Atomic<UInt64>(0)
 
     init(mailbox: Mailbox, workbench: Workbench, logger: Logger, facts: Facts) {

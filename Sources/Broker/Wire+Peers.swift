@@ -25,7 +25,9 @@ extension Wire {
             credentials = .local(user: process.userID, process: process.processID)
         } else {
             guard let principal = frames.property(.userID, at: frame), !principal.isEmpty else { return nil }
-            credentials = .key(principal: principal)
+            credentials =
+                principal.hasPrefix(Gatekeeper.ticketKeyPrefix)
+                ? .ticketKey(String(principal.dropFirst(Gatekeeper.ticketKeyPrefix.count))) : .key(principal: principal)
         }
         let descriptor = frames.sourceFileDescriptor(at: frame)
         peers[peer] = Peer(descriptor: descriptor, address: address)
@@ -99,8 +101,8 @@ extension Wire {
         errands.add(.forget, peer, now: now)
     }
 
-    /// Reads what the monitors tell: a lost connection's peer is probed now and again shortly after, since on tcp the first
-    /// sends may still succeed.
+    /// Reads what the monitors tell: a lost connection's peer is probed shortly after, when what it said last has been read (a
+    /// BYE, as a rule), and again since on tcp the first sends may still succeed.
     mutating func readMonitors(now: MeshInstant) {
         while let event = try? local.monitor.next() { noticed(event, now: now) }
         while let event = try? remote.monitor.next() { noticed(event, now: now) }
@@ -114,7 +116,6 @@ extension Wire {
             forget(peer)
             return
         }
-        probe(peer)
         errands.add(.probeSoon, peer, now: now)
         errands.add(.probeAgain, peer, now: now)
         errands.add(.probeLast, peer, now: now)

@@ -11,7 +11,8 @@ enum Administration {
         ("info", false), ("plugins", false), ("services", false), ("calls", false), ("sessions", false),
         ("subscriptions", false), ("limits", false), ("metrics", false), ("counters", false), ("explain", false),
         ("cancel", false), ("drain", false), ("kick", false), ("ticket", false), ("exited", false), ("reload", false),
-        ("watch", true), ("describe", false),
+        ("watch", true), ("describe", false), ("promote", false), ("ready", false), ("notReady", false),
+        ("expect", false), ("unexpect", false), ("load", false),
     ]
 
     /// As `mesh.services` shows it.
@@ -20,7 +21,15 @@ enum Administration {
             service: "mesh",
             version: version.description,
             providers: [
-                ProviderSnapshot(session: 0, name: "broker", capacity: 0, inFlight: 0, weight: 0, state: .alive)
+                ProviderSnapshot(
+                    session: 0,
+                    name: "broker",
+                    capacity: 0,
+                    inFlight: 0,
+                    weight: 0,
+                    state: .alive,
+                    stage: .live
+                )
             ],
             methods: methods.map { method in
                 MethodSnapshot(
@@ -34,6 +43,7 @@ enum Administration {
             },
             attributes: [:],
             capabilities: [],
+            latent: false,
             queued: 0,
             queuedBytes: 0,
             balance: Balance.leastLoaded.rawValue
@@ -49,6 +59,15 @@ extension BrokerCore {
         now: MeshInstant,
         into outbox: inout Outbox
     ) {
+        let known = Administration.methods[method.at]
+        guard !known.isStream || calls.slots[call.at].flags.contains(.replyStream) else {
+            let failure = Failure(
+                .invalidArgument,
+                message: "mesh.\(known.name) answers with a stream, and the call has none",
+                hint: "call it with a reply stream and credit for it"
+            )
+            return failCall(call, failure, worker: .retire, now: now, into: &outbox)
+        }
         calls.slots[call.at].phase = .accepted
         calls.slots[call.at].isAdministrative = true
         calls.slots[call.at].dispatchedAt = now
@@ -159,12 +178,27 @@ extension BrokerCore {
         into outbox: inout Outbox
     ) -> Bool {
         guard let session = sessions[id] else { return false }
+        startDrain(session, graceMilliseconds, reason, now: now, into: &outbox)
+        settleRegistry(now: now, into: &outbox)
+        return true
+    }
+
+    /// Asks a session to finish and leave.
+    ///
+    /// Whoever calls settles the registry afterwards.
+    mutating func startDrain(
+        _ session: SessionIndex,
+        _ graceMilliseconds: UInt32,
+        _ reason: String,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
         let drain = Drain(id: .session, graceMilliseconds: graceMilliseconds, reason: reason)
         send(to: session, into: &outbox) { drain.encode(to: &$0) }
         startDraining(session, reason, now: now, into: &outbox)
         wheel.cancel(sessions.slots[session.at].drainTimer)
         sessions.slots[session.at].drainTimer = .none
-        guard graceMilliseconds > 0 else { return true }
+        guard graceMilliseconds > 0 else { return }
         let payload = TimerPayload(
             kind: .drain,
             index: session.raw,
@@ -172,7 +206,6 @@ extension BrokerCore {
         )
         let due = now.advanced(milliseconds: UInt64(graceMilliseconds))
         sessions.slots[session.at].drainTimer = wheel.schedule(payload, at: due)
-        return true
     }
 
     /// A drain took too long.

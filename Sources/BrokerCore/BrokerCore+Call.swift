@@ -47,6 +47,10 @@ extension BrokerCore {
                 let target = view.service.string(in: header) + "." + view.method.string(in: header)
                 denied(session, failure, target: target, now: now, into: &outbox)
             }
+            if awaitsReturn(session, failure, now: now) {
+                let call = open(view, header, payload, session, parent, hops, now: now)
+                return place(call, returnRoute(now: now), view, header, now: now, into: &outbox)
+            }
             turnDown(session, view.id, failure, payload, into: &outbox)
         case .route(let route):
             let call = open(view, header, payload, session, parent, hops, now: now)
@@ -210,6 +214,7 @@ extension BrokerCore {
         let isFull =
             registry.pools[pool.at].queue.count >= limits.queueCount
             || registry.pools[pool.at].queuedByteCount + byteCount > limits.queueByteCount
+            || (registry.pools[pool.at].needsProvider && registry.isFullForLatent(pool))
         if isFull, !atHead {
             return queueFull(call, pool, now: now, into: &outbox)
         }
@@ -231,6 +236,7 @@ extension BrokerCore {
         calls.slots[call.at].method = route.method
         sessions.slots[slot.caller.at].queuedCount &+= 1
         armCall(call)
+        if registry.pools[pool.at].needsProvider { parked(call, pool, now: now, into: &outbox) }
     }
 
     private mutating func queueFull(
@@ -280,6 +286,10 @@ extension BrokerCore {
             let principal = core.sessions.slots[core.calls.slots[call.at].caller.at].principal
             switch core.route(view, in: header, principal: principal, now: now, into: &outbox) {
             case .failure(let failure):
+                if core.awaitsReturn(core.calls.slots[call.at].caller, failure, now: now) {
+                    let route = core.returnRoute(now: now)
+                    return core.enqueue(call, route, atHead: atHead, now: now, into: &outbox)
+                }
                 core.failCall(call, core.afterLoss(of: call, failure), worker: .retire, now: now, into: &outbox)
             case .route(let route):
                 guard let member = core.registry.choose(in: route.pool, affinity: view.affinity.bytes(in: header))
@@ -294,7 +304,7 @@ extension BrokerCore {
     ///
     /// For any other call it is the failure as it stands.
     func afterLoss(of call: CallIndex, _ failure: Failure) -> Failure {
-        guard calls.slots[call.at].reroutes > 0 else { return failure }
+        guard calls.slots[call.at].reroutes > 0 else { return afterParking(of: call, failure) }
         var told = failure
         told.flags.insert(.outcomeUnknown)
         switch failure.status {
@@ -306,6 +316,18 @@ extension BrokerCore {
         default: break
         }
         return told
+    }
+
+    /// A failure as it is told for a call that has waited for a provider to be started, and none was.
+    private func afterParking(of call: CallIndex, _ failure: Failure) -> Failure {
+        guard calls.slots[call.at].hasParked, failure.status == .notFound else { return failure }
+        return Failure(
+            .unavailable,
+            message: "what was called is no longer about to start: \(failure.message)",
+            hint: "`wiz why` tells what keeps its plugin from starting; the call was not carried out",
+            retryAfterMilliseconds: 1_000,
+            flags: .retryable
+        )
     }
 
     /// Lends a call's kept header.

@@ -21,6 +21,7 @@ extension BrokerCore {
             case .drain:
                 guard sessions.slots[index].generation == payload.generation else { continue }
                 drainTimerFired(SessionIndex(index), now: now, into: &outbox)
+            case .registry: registryTimerFired(payload.index, now: now, into: &outbox)
             }
         }
     }
@@ -52,7 +53,7 @@ extension BrokerCore {
             }
             if slot.graceEnds <= now, !slot.isOverdue { becameOverdue(call, now: now, into: &outbox) }
         case .cancelling:
-            if slot.graceEnds <= now, !slot.isOverdue { becameOverdue(call, now: now, into: &outbox) }
+            if slot.graceEnds <= now, !slot.isDeaf { becameDeaf(call, now: now, into: &outbox) }
         }
         armCall(call)
     }
@@ -111,8 +112,10 @@ extension CallSlot {
         switch phase {
         case .free: return CallSlot.never
         case .queued: due = min(due, queueDeadline)
-        case .dispatched, .accepted, .cancelling:
+        case .dispatched, .accepted:
             if !isOverdue { due = min(due, graceEnds) }
+        case .cancelling:
+            if !isDeaf { due = min(due, graceEnds) }
         }
         if phase != .cancelling, flags.contains(.replyStream), let chunk = chunkDue { due = min(due, chunk) }
         return due

@@ -88,7 +88,8 @@ extension BrokerCore {
             let call = CallIndex(raw: raw)
             leftQueue(call)
             let queuedMethod = calls.slots[call.at].method
-            if registry.pools[pool.at].isMixed, lacks(registration, queuedMethod, pool) {
+            let isParked = registry.pools[pool.at].isParked
+            if isParked || (registry.pools[pool.at].isMixed && lacks(registration, queuedMethod, pool)) {
                 routeAgain(call, atHead: false, now: now, into: &outbox)
                 continue
             }

@@ -183,11 +183,12 @@ extension BrokerCore {
             let message = "\"\(name)\" is no topic: words of letters, digits, - and _ joined by dots"
             return Failure(.invalidArgument, message: message)
         }
-        guard name != "mesh", !name.hasPrefix("mesh.") else {
+        let subject = principals.records[principal.at].subject
+        let isHost = subject.isOperator || subject.roles.contains(policy.policy.hostRole)
+        guard name != "mesh", !name.hasPrefix("mesh.") || (isHost && name.hasPrefix("mesh.plugin.")) else {
             let message = "the topic \"\(name)\" is the broker's own"
             return Failure(.permissionDenied, message: message, hint: "choose a topic that does not begin with mesh")
         }
-        let subject = principals.records[principal.at].subject
         guard policy.decide(subject, .publish, topic).isAllowed else {
             let words = policy.refusal(principal: subject.principal, action: .publish, target: name)
             return Failure(.permissionDenied, message: words.message, hint: words.hint)

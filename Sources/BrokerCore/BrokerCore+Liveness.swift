@@ -48,7 +48,7 @@ extension BrokerCore {
         send(to: session, into: &outbox) { ping.encode(to: &$0) }
         outbox.probe(sessions.slots[session.at].peer)
         let reason = "nothing was heard from it for \(sessions.slots[session.at].silenceMilliseconds) ms"
-        becameSuspect(session, reason, now: now, into: &outbox)
+        becameSuspect(session, "silent", reason, now: now, into: &outbox)
     }
 
     /// A silent session spoke.
@@ -64,12 +64,20 @@ extension BrokerCore {
         calls.slots[call.at].isOverdue = true
         let wasSuspect = sessions.slots[session.at].isSuspect
         sessions.slots[session.at].overdueCount += 1
-        guard !wasSuspect else { return }
-        let reason =
-            calls.slots[call.at].phase == .cancelling
-            ? "it did not acknowledge a CANCEL within \(limits.cancelGraceMilliseconds) ms"
-            : "it neither accepted nor answered a call within \(limits.acceptMilliseconds) ms"
-        becameSuspect(session, reason, now: now, into: &outbox)
+        guard !wasSuspect, calls.slots[call.at].phase != .cancelling else { return }
+        let reason = "it neither accepted nor answered a call within \(limits.acceptMilliseconds) ms"
+        becameSuspect(session, "slow to accept", reason, now: now, into: &outbox)
+    }
+
+    /// A worker did not acknowledge a CANCEL in time: its host may want to end it.
+    mutating func becameDeaf(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let session = calls.slots[call.at].worker
+        calls.slots[call.at].isDeaf = true
+        if !calls.slots[call.at].isOverdue { becameOverdue(call, now: now, into: &outbox) }
+        guard !sessions.slots[session.at].isDeaf else { return }
+        sessions.slots[session.at].isDeaf = true
+        let reason = "it did not acknowledge a CANCEL within \(limits.cancelGraceMilliseconds) ms"
+        becameSuspect(session, "cancel ignored", reason, now: now, into: &outbox)
     }
 
     /// A worker accepted, answered or lost a call that it was slow with.
@@ -78,6 +86,7 @@ extension BrokerCore {
         calls.slots[call.at].isOverdue = false
         let session = calls.slots[call.at].worker
         sessions.slots[session.at].overdueCount -= 1
+        if sessions.slots[session.at].overdueCount == 0 { sessions.slots[session.at].isDeaf = false }
         if !sessions.slots[session.at].isSuspect, sessions.slots[session.at].state == .active {
             becameAlive(session, now: now, into: &outbox)
         }
@@ -85,12 +94,21 @@ extension BrokerCore {
 
     private mutating func becameSuspect(
         _ session: SessionIndex,
+        _ word: String,
         _ reason: String,
         now: MeshInstant,
         into outbox: inout Outbox
     ) {
         let sentence = "\(sessionTitle(session)) is suspect and gets no new work: \(reason)"
-        notice(.warning, "mesh.session.suspect", sentence, sessionFields(session), now: now, into: &outbox)
+        notice(
+            .warning,
+            "mesh.session.suspect",
+            sentence,
+            sessionFields(session) + [Attribute(name: "reason", value: word)],
+            isCounted: sessions.slots[session.at].label.isEmpty,
+            now: now,
+            into: &outbox
+        )
         standingChanged(session, now: now, into: &outbox)
     }
 
@@ -102,16 +120,24 @@ extension BrokerCore {
 
     /// Applies a session's standing to its registrations.
     mutating func standingChanged(_ session: SessionIndex, now: MeshInstant, into outbox: inout Outbox) {
+        applyStanding(session)
+        settleRegistry(now: now, into: &outbox)
+        guard sessions.slots[session.at].takesWork else { return }
+        for registration in sessions.slots[session.at].registrations {
+            serve(registration, now: now, into: &outbox)
+        }
+    }
+
+    /// Lets a session's registrations take work or not.
+    ///
+    /// Whoever calls settles the registry afterwards.
+    mutating func applyStanding(_ session: SessionIndex) {
         let takesWork = sessions.slots[session.at].takesWork
         for registration in sessions.slots[session.at].registrations {
             registry.registrations[registration.at].sessionTakesWork = takesWork
+            guard registry.registrations[registration.at].state == .live else { continue }
             registry.refresh(registration)
             logChange(.state, registration)
-        }
-        settleRegistry(now: now, into: &outbox)
-        guard takesWork else { return }
-        for registration in sessions.slots[session.at].registrations {
-            serve(registration, now: now, into: &outbox)
         }
     }
 

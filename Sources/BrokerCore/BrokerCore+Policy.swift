@@ -41,9 +41,7 @@ extension BrokerCore {
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
         for registration in sessions.slots[session.at].registrations {
             let slot = registry.registrations[registration.at]
-            guard !policy.decide(subject, .provide, slot.service).isAllowed else { continue }
-            let words = policy.refusal(principal: subject.principal, action: .provide, target: slot.service)
-            let failure = Failure(.permissionDenied, message: words.message, hint: words.hint)
+            guard let failure = provisionProblem(registration, subject) else { continue }
             denied(session, failure, target: slot.service, now: now, into: &outbox)
             withdraw(registration, now: now, into: &outbox)
             fail(session, .init(rawValue: slot.request), failure, into: &outbox)
@@ -51,8 +49,13 @@ extension BrokerCore {
     }
 
     /// Sets new limits; what is over them stays and takes no more.
-    public mutating func setLimits(_ limits: Limits) {
+    ///
+    /// Kept events and remembered routes that are over them go.
+    public mutating func setLimits(_ limits: Limits, into outbox: inout Outbox) {
         self.limits = limits
+        kept.trim(to: limits, released: &releasedBodies)
+        flushReleased(into: &outbox)
+        routes.setMaximumCount(limits.routeCacheCount)
     }
 
     /// Sets how services' work is spread, by the service's name.

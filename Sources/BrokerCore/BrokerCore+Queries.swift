@@ -24,6 +24,8 @@ extension BrokerCore {
             name: slot.name,
             version: slot.version,
             instance: slot.instance,
+            stage: slot.isShadow ? .shadow : .live,
+            ready: slot.isReady,
             sdk: slot.sdk,
             principal: subject.principal,
             roles: subject.roles.sorted(),
@@ -43,23 +45,59 @@ extension BrokerCore {
     }
 
     /// Services in the order of their names, the highest version first; `after` is a snapshot's cursor.
-    public func services(after: String?, limit: Int) -> [ServiceSnapshot] {
+    ///
+    /// With shadows, providers that are not in service yet are shown too.
+    public func services(after: String?, limit: Int, withShadows: Bool = false) -> [ServiceSnapshot] {
+        let shadows = withShadows ? shadowsByName() : [:]
         var page: [ServiceSnapshot] = []
         let parts = after?.split(separator: "@", maxSplits: 1).map(String.init) ?? []
         let afterName = parts.first ?? ""
         let afterVersion = parts.count > 1 ? try? SemanticVersion(parts[1]) : nil
-        for name in (registry.services.keys.filter { $0 >= afterName } + ["mesh"]).sorted() where name >= afterName {
+        let names = Set(registry.services.keys).union(shadows.keys).union(["mesh"])
+        for name in names.filter({ $0 >= afterName }).sorted() {
             if name == "mesh" {
                 if afterName < name, page.count < limit { page.append(Administration.snapshot) }
                 continue
             }
-            for version in registry.services[name] ?? [] {
-                if name == afterName, let afterVersion, version.version >= afterVersion { continue }
+            let live = registry.services[name] ?? []
+            let shadow = shadows[name] ?? []
+            for version in Set(live.map(\.version) + shadow.map(\.version)).sorted(by: >) {
+                if name == afterName, let afterVersion, version >= afterVersion { continue }
                 guard page.count < limit else { return page }
-                page.append(snapshot(version.pool))
+                let hidden = shadow.filter { $0.version == version }
+                var item =
+                    live.first { $0.version == version }.map { snapshot($0.pool) }
+                    ?? snapshot(ofNobody: name, version: version.description)
+                add(hidden, to: &item)
+                page.append(item)
             }
         }
         return page
+    }
+
+    private func shadowsByName() -> [String: [RegistrationSlot]] {
+        guard registry.shadowCount > 0 else { return [:] }
+        return Dictionary(grouping: registry.registrations.filter { $0.state == .shadow }, by: \.service)
+    }
+
+    private func add(_ shadows: [RegistrationSlot], to item: inout ServiceSnapshot) {
+        for shadow in shadows.sorted(by: { $0.sessionNumber < $1.sessionNumber }) {
+            item.providers.append(provider(shadow))
+            for method in shadow.methods where !item.methods.contains(where: { $0.name == method.name }) {
+                item.methods.append(Self.snapshot(method))
+            }
+        }
+    }
+
+    private static func snapshot(_ method: MethodDescription) -> MethodSnapshot {
+        MethodSnapshot(
+            name: method.name,
+            idempotent: method.flags.contains(.idempotent),
+            requestStream: method.flags.contains(.requestStream),
+            replyStream: method.flags.contains(.replyStream),
+            deadlineMilliseconds: method.deadlineMilliseconds,
+            permissions: method.permissions
+        )
     }
 
     /// A service and version as it stands.
@@ -69,12 +107,14 @@ extension BrokerCore {
             .sorted { $0.sessionNumber < $1.sessionNumber }
         let newest = providers.max { $0.age < $1.age }
         var attributes: [String: String] = [:]
-        for attribute in newest?.attributes ?? [] { attributes[attribute.name] = attribute.value }
+        for attribute in newest?.attributes ?? slot.latents.first?.attributes ?? [] {
+            attributes[attribute.name] = attribute.value
+        }
         return ServiceSnapshot(
             service: slot.service,
             version: slot.versionText,
             providers: providers.map { provider($0) },
-            methods: slot.methods.filter { $0.providerCount > 0 }.map { method in
+            methods: slot.methods.filter { $0.isThere(needsProvider: slot.needsProvider) }.map { method in
                 MethodSnapshot(
                     name: method.name,
                     idempotent: method.flags.contains(.idempotent),
@@ -85,7 +125,8 @@ extension BrokerCore {
                 )
             },
             attributes: attributes,
-            capabilities: Set(providers.flatMap(\.capabilities)).sorted(),
+            capabilities: Set(providers.flatMap(\.capabilities) + slot.latents.flatMap(\.capabilities)).sorted(),
+            latent: slot.isLatent,
             queued: slot.queue.count,
             queuedBytes: slot.queuedByteCount,
             balance: slot.balance.rawValue
@@ -103,7 +144,8 @@ extension BrokerCore {
             capacity: registration.capacity,
             inFlight: registration.inFlight,
             weight: registration.weight,
-            state: state
+            state: state,
+            stage: registration.state == .shadow ? .shadow : .live
         )
     }
 
@@ -204,13 +246,18 @@ extension BrokerCore {
         if let known = registry.services[entry.service]?.first(where: { $0.version == entry.version }) {
             return snapshot(known.pool)
         }
-        return ServiceSnapshot(
-            service: entry.service,
-            version: entry.versionText,
+        return snapshot(ofNobody: entry.service, version: entry.versionText)
+    }
+
+    private func snapshot(ofNobody service: String, version: String) -> ServiceSnapshot {
+        ServiceSnapshot(
+            service: service,
+            version: version,
             providers: [],
             methods: [],
             attributes: [:],
             capabilities: [],
+            latent: false,
             queued: 0,
             queuedBytes: 0,
             balance: Balance.leastLoaded.rawValue

@@ -44,6 +44,7 @@ extension BrokerCore {
             case .registration(let registration) = requests[UInt64(session.raw), provide.id.rawValue]
                 .map(LiveRequest.init(packed:))
         else { return }
+        guard registry.registrations[registration.at].state == .live else { return }
         if replaced == nil { serviceNotice(true, registration, now: now, into: &outbox) }
         serve(registration, now: now, into: &outbox)
     }
@@ -60,7 +61,7 @@ extension BrokerCore {
             return .failure(Failure(.invalidArgument, message: message))
         }
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
-        guard provide.service != "mesh", !provide.service.hasPrefix("mesh.") else {
+        guard !isReserved(provide.service) else {
             let message = "the service \"\(provide.service)\" is the broker's own"
             return .failure(Failure(.permissionDenied, message: message, hint: "choose another name"))
         }
@@ -68,6 +69,7 @@ extension BrokerCore {
             let words = policy.refusal(principal: subject.principal, action: .provide, target: provide.service)
             return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
         }
+        if let failure = capabilityProblem(provide.capabilities, subject) { return .failure(failure) }
         // Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
         let knownCount = registry.methodCount(service: provide.service, version: version)
         guard knownCount + provide.methods.count <= Registry.methodCount || knownCount == 0 else {
@@ -90,6 +92,31 @@ extension BrokerCore {
             return .failure(Failure(.alreadyExists, message: message, hint: "use that id to replace it"))
         }
         return quotaProblem(session).map(Check.failure) ?? .success(version)
+    }
+
+    /// Names of services that nobody may provide: the broker's own, and those by which rules speak of capabilities.
+    func isReserved(_ service: String) -> Bool {
+        ["mesh", "capability"].contains { service == $0 || service.hasPrefix($0 + ".") }
+    }
+
+    /// A tag leads callers to whoever has it, so it takes the permission to provide `capability.TAG`.
+    private func capabilityProblem(_ tags: [String], _ subject: Subject) -> Failure? {
+        for target in tags.lazy.map({ Policy.capabilityTarget($0) })
+        where !policy.decide(subject, .provide, target).isAllowed {
+            let words = policy.refusal(principal: subject.principal, action: .provide, target: target)
+            return Failure(.permissionDenied, message: words.message, hint: words.hint)
+        }
+        return nil
+    }
+
+    /// What a registration provides that the policy does not allow, as a failure; nil when all is allowed.
+    func provisionProblem(_ registration: RegistrationIndex, _ subject: Subject) -> Failure? {
+        let slot = registry.registrations[registration.at]
+        guard policy.decide(subject, .provide, slot.service).isAllowed else {
+            let words = policy.refusal(principal: subject.principal, action: .provide, target: slot.service)
+            return Failure(.permissionDenied, message: words.message, hint: words.hint)
+        }
+        return capabilityProblem(slot.capabilities, subject)
     }
 
     private func grammarProblem(_ provide: Provide) -> Failure? {
@@ -145,10 +172,11 @@ extension BrokerCore {
         slot.version = version
         slot.sessionTakesWork = sessions.slots[session.at].takesWork
         describe(&slot, provide, body)
-        let registration = registry.add(slot)
+        let isShadow = sessions.slots[session.at].isShadow
+        let registration = registry.add(slot, isShadow: isShadow)
         sessions.slots[session.at].registrations.append(registration)
         requests.insert(UInt64(session.raw), provide.id.rawValue, LiveRequest.registration(registration).packed)
-        logChange(.added, registration)
+        if !isShadow { logChange(.added, registration) }
     }
 
     private mutating func describe(_ slot: inout RegistrationSlot, _ provide: Provide, _ body: BodyHandle) {
@@ -168,10 +196,12 @@ extension BrokerCore {
         into outbox: inout Outbox
     ) {
         releaseHeld(registry.registrations[registration.at].body, into: &outbox)
-        registry.leave(registration)
+        let isShadow = registry.registrations[registration.at].state == .shadow
+        if !isShadow { registry.leave(registration) }
         var slot = registry.registrations[registration.at]
         describe(&slot, provide, body)
         registry.registrations[registration.at] = slot
+        guard !isShadow else { return }
         registry.join(registration)
         logChange(.updated, registration)
     }
@@ -203,6 +233,7 @@ extension BrokerCore {
         guard old.capacity != claimed || old.weight != capacity.weight else { return }
         registry.registrations[registration.at].capacity = claimed
         registry.registrations[registration.at].weight = capacity.weight
+        guard registry.registrations[registration.at].state == .live else { return }
         registry.refresh(registration)
         logChange((old.capacity == 0) != (claimed == 0) ? .state : .updated, registration)
         settleRegistry(now: now, into: &outbox)
@@ -238,10 +269,13 @@ extension BrokerCore {
         sessions.slots[session.at].drainRequest = request
         requests.insert(UInt64(session.raw), request.rawValue, LiveRequest.drain.packed)
         startDraining(session, drain.reason, now: now, into: &outbox)
+        settleRegistry(now: now, into: &outbox)
         answerDrain(session, into: &outbox)
     }
 
     /// No new calls for a session's registrations.
+    ///
+    /// Whoever calls settles the registry afterwards.
     mutating func startDraining(
         _ session: SessionIndex,
         _ reason: String,
@@ -252,7 +286,7 @@ extension BrokerCore {
         sessions.slots[session.at].isDraining = true
         let sentence = "\(sessionTitle(session)) drains" + (reason.isEmpty ? "" : ": \(reason)")
         notice(.info, "mesh.session.draining", sentence, sessionFields(session), now: now, into: &outbox)
-        standingChanged(session, now: now, into: &outbox)
+        applyStanding(session)
     }
 
     /// END for a worker's DRAIN when none of its calls is in flight.
@@ -270,16 +304,17 @@ extension BrokerCore {
     /// Whoever calls settles the registry afterwards.
     mutating func withdraw(_ registration: RegistrationIndex, now: MeshInstant, into outbox: inout Outbox) {
         let slot = registry.registrations[registration.at]
-        serviceNotice(false, registration, now: now, into: &outbox)
+        let isShadow = slot.state == .shadow
+        if !isShadow { serviceNotice(false, registration, now: now, into: &outbox) }
         requests.remove(UInt64(slot.session.raw), slot.request)
         sessions.slots[slot.session.at].registrations.removeAll { $0 == registration }
         releaseHeld(slot.body, into: &outbox)
         registry.registrations[registration.at].body = .none
-        logChange(.removed, registration)
+        if !isShadow { logChange(.removed, registration) }
         registry.withdraw(registration)
     }
 
-    private mutating func serviceNotice(
+    mutating func serviceNotice(
         _ isAdded: Bool,
         _ registration: RegistrationIndex,
         now: MeshInstant,
@@ -324,16 +359,26 @@ extension BrokerCore {
 
     /// Remembers a change for watchers.
     mutating func logChange(_ kind: RegistryChange.Kind, _ registration: RegistrationIndex) {
-        registryRevision &+= 1
         let slot = registry.registrations[registration.at]
+        logChange(kind, session: slot.sessionNumber, service: slot.service, version: slot.version)
+    }
+
+    /// Remembers a change for watchers.
+    mutating func logChange(
+        _ kind: RegistryChange.Kind,
+        session: UInt64,
+        service: String,
+        version: SemanticVersion
+    ) {
+        registryRevision &+= 1
         registryLog.append(
             RegistryLogEntry(
                 revision: registryRevision,
                 kind: kind,
-                session: slot.sessionNumber,
-                service: slot.service,
-                version: slot.version,
-                versionText: slot.version.description
+                session: session,
+                service: service,
+                version: version,
+                versionText: version.description
             )
         )
         if registryLog.count >= limits.registryChangeCount * 2 {
@@ -347,6 +392,7 @@ extension BrokerCore {
             if registry.routesChanged {
                 registry.routesChanged = false
                 routes.removeAll()
+                if !returnPool.isNone { registry.changedPools.append(returnPool) }
             }
             guard let pool = registry.changedPools.popLast() else { return }
             poolChanged(pool, now: now, into: &outbox)
@@ -355,14 +401,21 @@ extension BrokerCore {
 
     private mutating func poolChanged(_ pool: PoolIndex, now: MeshInstant, into outbox: inout Outbox) {
         guard registry.pools[pool.at].kind != .free else { return }
+        if pool == returnPool { return lookAgain(now: now, into: &outbox) }
         if registry.pools[pool.at].usableCount == 0 {
             requeueAll(of: pool, now: now, into: &outbox)
             let isDismantled = registry.pools[pool.at].kind == .derived && registry.pools[pool.at].key == nil
-            let isGone = registry.pools[pool.at].kind == .exact || isDismantled
+            let isExact = registry.pools[pool.at].kind == .exact && !registry.pools[pool.at].isLatent
+            let isGone = isExact || isDismantled
             if isGone, registry.pools[pool.at].members.isEmpty, registry.pools[pool.at].queue.isEmpty {
                 registry.releasePool(pool)
             }
             return
+        }
+        if registry.pools[pool.at].isParked {
+            registry.pools[pool.at].isParked = false
+            registry.pools[pool.at].isDemanded = false
+            requeueAll(of: pool, now: now, into: &outbox)
         }
         // It can take work now: so it may take what waits for versions that cannot.
         for other in registry.siblings(of: pool) where registry.pools[other.at].usableCount == 0 {

@@ -112,7 +112,9 @@ extension BrokerCore {
     /// True when a pool has a provider that may be given such a call.
     private func takes(_ pool: PoolIndex, _ words: Words, _ conditions: Conditions) -> Bool {
         let slot = registry.pools[pool.at]
-        guard slot.usableCount > 0 else { return false }
+        guard slot.usableCount > 0 else {
+            return slot.isLatent && registry.isLatent(pool, method: words.method, conditions)
+        }
         if conditions.isEmpty, !slot.isMixed { return true }
         return slot.members.contains { member in
             let registration = registry.registrations[member.registration.at]
@@ -129,10 +131,11 @@ extension BrokerCore {
         _ target: String
     ) -> Routing {
         let title = registry.pools[pool.at].title
+        let needsProvider = registry.pools[pool.at].needsProvider
         guard let method = registry.pools[pool.at].methodsByName[words.method],
-            registry.pools[pool.at].methods[method.at].providerCount > 0
+            registry.pools[pool.at].methods[method.at].isThere(needsProvider: needsProvider)
         else {
-            let list = registry.pools[pool.at].methods.filter { $0.providerCount > 0 }.map(\.name)
+            let list = registry.pools[pool.at].methods.filter { $0.isThere(needsProvider: needsProvider) }.map(\.name)
             return .failure(
                 Failure(
                     .unimplemented,
@@ -146,6 +149,7 @@ extension BrokerCore {
             return .failure(refusal(subject, target, required))
         }
         noteMetrics(pool, method)
+        if needsProvider { return waitForProvider(words, conditions, pool, method) }
         let isPartial =
             registry.pools[pool.at].methods[method.at].providerCount < registry.pools[pool.at].members.count
         if conditions.isEmpty, !isPartial { return .route(RouteCache.Route(pool: pool, method: method)) }
@@ -160,10 +164,31 @@ extension BrokerCore {
         let part = registry.derivePart(key, of: pool, conditions: conditions, method: method)
         guard !registry.pools[part.at].members.isEmpty else {
             registry.dismantle(part)
-            let message = "no provider of \(title) meets the conditions \"\(words.conditions)\""
-            return .failure(Failure(.notFound, message: message, hint: "`wiz services` shows the attributes"))
+            return .failure(unmet(words, title))
         }
         return .route(RouteCache.Route(pool: part))
+    }
+
+    private func unmet(_ words: Words, _ title: String) -> Failure {
+        let message = "no provider of \(title) meets the conditions \"\(words.conditions)\""
+        return Failure(.notFound, message: message, hint: "`wiz services` shows the attributes")
+    }
+
+    /// Calls wait in the exact pool while nobody takes them, and are routed anew when somebody does.
+    private func waitForProvider(
+        _ words: Words,
+        _ conditions: Conditions,
+        _ pool: PoolIndex,
+        _ method: MethodIndex
+    ) -> Routing {
+        let isMet =
+            conditions.isEmpty || registry.isLatent(pool, method: words.method, conditions)
+            || registry.pools[pool.at].members.contains { member in
+                let registration = registry.registrations[member.registration.at]
+                return registration.method(words.method) != nil && conditions.matches(registration.attributes)
+            }
+        guard isMet else { return .failure(unmet(words, registry.pools[pool.at].title)) }
+        return .route(RouteCache.Route(pool: pool, method: method))
     }
 
     private var tooManyPools: Failure {
@@ -242,6 +267,7 @@ extension BrokerCore {
         }
         let subject = principals.records[principal.at].subject
         guard let tagged = registry.tags[words.service] else {
+            if let latent = latentCapability(words, range, conditions, subject) { return latent }
             let message = "no provider has the capability \"\(words.service)\""
             let hint = "start a plugin that has it; `wiz services` shows the capabilities"
             return .failure(Failure(.notFound, message: message, hint: hint))
@@ -267,10 +293,38 @@ extension BrokerCore {
             noteMetrics(home, method)
             members.append((registration, method))
         }
-        guard !members.isEmpty else { return .failure(denial ?? nothingCapable(words, isInRange: isInRange)) }
+        guard !members.isEmpty else {
+            if let latent = latentCapability(words, range, conditions, subject) { return latent }
+            return .failure(denial ?? nothingCapable(words, isInRange: isInRange))
+        }
         guard registry.makeRoomForDerivedPool() else { return .failure(tooManyPools) }
         let pool = registry.deriveCapability(key, tag: words.service, members: members)
         return .route(RouteCache.Route(pool: pool))
+    }
+
+    /// The highest version with the capability among those that can be started; nil when there is none for this caller.
+    private mutating func latentCapability(
+        _ words: Words,
+        _ range: VersionRange,
+        _ conditions: Conditions,
+        _ subject: Subject
+    ) -> Routing? {
+        let pools = (registry.latentTags[words.service] ?? [])
+            .sorted { registry.pools[$0.at].version > registry.pools[$1.at].version }
+        for pool in pools where registry.pools[pool.at].needsProvider {
+            let slot = registry.pools[pool.at]
+            let isOffered = slot.latents.contains { latent in
+                latent.capabilities.contains(words.service) && latent.method(words.method) != nil
+                    && conditions.matches(latent.attributes)
+            }
+            guard isOffered, range.contains(slot.version), let method = slot.methodsByName[words.method],
+                policy.decide(subject, .call, slot.service + "." + words.method).isAllowed,
+                policy.missingPermissions(subject, required: slot.methods[method.at].permissions).isEmpty
+            else { continue }
+            noteMetrics(pool, method)
+            return .route(RouteCache.Route(pool: pool, method: method))
+        }
+        return nil
     }
 
     private func nothingCapable(_ words: Words, isInRange: Bool) -> Failure {

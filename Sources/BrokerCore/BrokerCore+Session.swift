@@ -36,6 +36,16 @@ extension BrokerCore {
             )
             return turnAway(session, failure, now: now, into: &outbox)
         }
+        guard sessions.unwelcomedCount(of: credentials) <= limits.unwelcomedCountPerPeer else {
+            let failure = Failure(
+                .resourceExhausted,
+                message:
+                    "\(limits.unwelcomedCountPerPeer) connections of this user or key have not said HELLO yet, and there"
+                    + " may be no more",
+                retryAfterMilliseconds: 1_000
+            )
+            return turnAway(session, failure, now: now, into: &outbox)
+        }
         armSession(session, at: now.advanced(milliseconds: limits.helloMilliseconds))
     }
 
@@ -81,20 +91,41 @@ extension BrokerCore {
     }
 
     /// A local process ended: its sessions are gone.
+    ///
+    /// When a principal tells it, those that it may manage; when the broker's own program does, all.
+    ///
+    /// - Returns: how many there were.
+    @discardableResult
     public mutating func processEnded(
         _ process: Int32,
         cause: String,
+        by caller: String? = nil,
         now: MeshInstant,
         into outbox: inout Outbox
-    ) {
+    ) -> Int {
+        var count = 0
         for place in sessions.slots.indices {
             guard case .local(_, process) = sessions.slots[place].credentials else { continue }
             guard sessions.slots[place].state == .active || sessions.slots[place].state == .awaitingHello else {
                 continue
             }
-            let reason = "its process \(process) ended: \(cause)"
-            endSession(SessionIndex(place), .processEnded, reason, farewell: .none, now: now, into: &outbox)
+            if let caller, !mayManage(SessionIndex(place), as: caller) { continue }
+            count += 1
+            lostProcess(SessionIndex(place), "its process \(process) ended: \(cause)", now: now, into: &outbox)
         }
+        return count
+    }
+
+    /// The process behind a session is gone: nobody may come back with its ticket.
+    mutating func lostProcess(
+        _ session: SessionIndex,
+        _ reason: String,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        let ticket = sessions.slots[session.at].nextTicket
+        endSession(session, .processEnded, reason, farewell: .none, isClosing: true, now: now, into: &outbox)
+        if !ticket.isEmpty { tickets.revoke(ticket) }
     }
 
     /// Ends every session with BYE, and every call with FAIL `UNAVAILABLE`.
@@ -180,8 +211,19 @@ extension BrokerCore {
             )
             return turnAway(session, failure, now: now, into: &outbox)
         }
-        if let grant { sessions.slots[session.at].nextTicket = renewTicket(grant, now: now) }
+        if let grant {
+            tickets.revoke(hello.ticket)
+            enter(session, grant, now: now)
+        }
         welcome(hello, session, principal, now: now, into: &outbox)
+    }
+
+    /// What a ticket says about its session.
+    private mutating func enter(_ session: SessionIndex, _ grant: TicketGrant, now: MeshInstant) {
+        sessions.slots[session.at].nextTicket = renewTicket(grant, now: now)
+        sessions.slots[session.at].label = grant.instance
+        sessions.slots[session.at].owner = grant.owner
+        sessions.slots[session.at].isShadow = grant.isShadow
     }
 
     /// What is wrong with what HELLO says, whoever says it.
@@ -220,10 +262,18 @@ extension BrokerCore {
     }
 
     /// Who it is: the key's principal, else the ticket's, else the local user's.
+    ///
+    /// A ticket in the wrong hands is good no longer; one whose holder is turned away for want of room stays good.
     private mutating func identify(_ hello: Hello, _ credentials: Credentials, now: MeshInstant) -> Identity {
+        let found = holder(hello, credentials, now: now)
+        if case .failure = found { tickets.revoke(hello.ticket) }
+        return found
+    }
+
+    private func holder(_ hello: Hello, _ credentials: Credentials, now: MeshInstant) -> Identity {
         var grant: TicketGrant?
         if !hello.ticket.isEmpty {
-            switch tickets.redeem(hello.ticket, now: now) {
+            switch tickets.look(at: hello.ticket, now: now) {
             case .granted(let found): grant = found
             case .expired:
                 let message = "the ticket has run out; have the host start the plugin again"
@@ -237,7 +287,17 @@ extension BrokerCore {
             let message = "the ticket was made for \"\(grant.name)\", not for \"\(hello.name)\""
             return .failure(Failure(.permissionDenied, message: message))
         }
+        if let key = grant?.publicKey, credentials != .ticketKey(key) {
+            let message = "the ticket was made for the key \(key), and another connection presents it"
+            return .failure(Failure(.permissionDenied, message: message))
+        }
         switch credentials {
+        case .ticketKey(let key):
+            guard let grant, grant.publicKey == key else {
+                let message = "the key \(key) is let in for its ticket alone, and presents none that was made for it"
+                return .failure(Failure(.unauthenticated, message: message))
+            }
+            return .success((grant.principal, grant))
         case .key(let principal):
             guard let grant, grant.principal != principal else { return .success((principal, grant)) }
             let message = "the ticket is for \"\(grant.principal)\", the key is that of \"\(principal)\""
@@ -273,8 +333,12 @@ extension BrokerCore {
         sessions.slots[session.at].principal = principal
         sessions.slots[session.at].name = hello.name
         sessions.slots[session.at].version = hello.version
-        sessions.slots[session.at].instance = hello.instance
+        let label = sessions.slots[session.at].label
+        // A label is the host's to give: nobody claims one.
+        let claim = hello.instance.utf8.contains(UInt8(ascii: "#")) ? "" : hello.instance
+        sessions.slots[session.at].instance = label.isEmpty ? claim : label
         sessions.slots[session.at].sdk = hello.sdk
+        sessions.slots[session.at].isReturning = hello.lastEpoch != 0 && hello.lastEpoch != identity.epoch
         sessions.slots[session.at].lastHeard = now
         sessions.slots[session.at].heartbeatMilliseconds = limits.heartbeatMilliseconds
         wheel.cancel(sessions.slots[session.at].timer)
@@ -393,6 +457,7 @@ extension BrokerCore {
         }
         let fields = wasActive ? sessionFields(session) : []
         let title = wasActive ? sessionTitle(session) : ""
+        let isLabelled = !sessions.slots[session.at].label.isEmpty
         sessions.ending(session)
         if isClosing { outbox.close(sessions.slots[session.at].peer) }
         wheel.cancel(sessions.slots[session.at].timer)
@@ -400,9 +465,17 @@ extension BrokerCore {
         if wasActive { takeApart(session, reason, now: now, into: &outbox) }
         if wasActive {
             counters.closed(cause)
-            let cause = Attribute(name: "cause", value: cause.name)
+            let causes = [Attribute(name: "cause", value: cause.name), Attribute(name: "reason", value: reason)]
             let sentence = "\(title) is gone: \(reason)"
-            notice(.info, "mesh.session.gone", sentence, fields + [cause], now: now, into: &outbox)
+            notice(
+                .info,
+                "mesh.session.gone",
+                sentence,
+                fields + causes,
+                isCounted: !isLabelled,
+                now: now,
+                into: &outbox
+            )
         }
         sessions.release(session)
     }
@@ -425,6 +498,7 @@ extension BrokerCore {
             withdraw(registration, now: now, into: &outbox)
         }
         callerGone(session, now: now, into: &outbox)
+        endExpectations(of: session, now: now, into: &outbox)
         workerGone(session, reason, now: now, into: &outbox)
         subscriberGone(session)
         if let drain = sessions.slots[session.at].drainRequest { requests.remove(UInt64(session.raw), drain.rawValue) }

@@ -87,6 +87,12 @@ public struct BrokerCore: ~Copyable {
     var queuedCount = 0
     /// The time of day at a point of monotonic time.
     var wallClock: (nanosecondsSince1970: UInt64, at: MeshInstant) = (0, MeshInstant(nanoseconds: 0))
+    /// What hosts say that they can start.
+    var expectations = ExpectationTable()
+    /// Until when calls of returning peers wait for providers that are not back yet.
+    var returnEnds = MeshInstant(nanoseconds: 0)
+    /// Where those calls wait; none while there are none.
+    var returnPool = PoolIndex.none
     /// Reused: the subscriptions that an event goes to.
     var matchingSlots: [Int32] = []
     /// Reused: bodies to be released.

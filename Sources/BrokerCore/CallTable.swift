@@ -29,6 +29,10 @@ struct CallSlot {
     var isAdministrative = false
     /// The worker was slow to accept or acknowledge, and is suspect for it.
     var isOverdue = false
+    /// The worker has not acknowledged its CANCEL within the grace.
+    var isDeaf = false
+    /// It has waited for a provider to be started.
+    var hasParked = false
     /// Chunks of the reply have been passed on.
     var hasStreamed: Bool { replySequence > 0 }
     /// Its worker cannot be exchanged: something was streamed, or the caller holds that worker's credit to stream.

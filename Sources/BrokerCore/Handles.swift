@@ -51,4 +51,22 @@ public enum Credentials: Hashable, Sendable {
     case local(user: UInt32, process: Int32)
     /// The principal that the mesh file gives to the peer's CURVE key.
     case key(principal: String)
+    /// A CURVE key that is let in for a ticket alone, as 40 characters of Z85.
+    case ticketKey(String)
+}
+
+extension Credentials {
+    /// Whose connections are counted together before HELLO.
+    enum Holder: Hashable, Sendable {
+        case user(UInt32)
+        case name(String)
+    }
+
+    var holder: Holder {
+        switch self {
+        case .local(let user, _): .user(user)
+        case .key(let principal): .name(principal)
+        case .ticketKey(let key): .name("key:" + key)
+        }
+    }
 }

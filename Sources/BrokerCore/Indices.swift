@@ -68,6 +68,8 @@ struct TimerPayload: BitwiseCopyable, Sendable {
         case session
         /// A session's grace to drain.
         case drain
+        /// Calls that wait for a provider: ``RegistryTimer``.
+        case registry
     }
 
     var kind: Kind

@@ -3,7 +3,50 @@
 extension BrokerCore {
     /// What is broken in the core's own books; empty when all is well.
     public func checkInvariants() -> [String] {
-        callProblems() + workerProblems() + poolProblems() + bodyProblems()
+        callProblems() + workerProblems() + poolProblems() + bodyProblems() + stageProblems() + latentProblems()
+    }
+
+    /// A shadow has no work and is in no pool; nobody else is a shadow.
+    private func stageProblems() -> [String] {
+        var problems: [String] = []
+        var shadows = 0
+        for place in sessions.slots.indices where sessions.slots[place].state == .active {
+            let slot = sessions.slots[place]
+            if slot.isShadow, slot.leaseCount > 0 { problems.append("session \(slot.id): a shadow has calls") }
+            for index in slot.registrations {
+                let registration = registry.registrations[index.at]
+                if registration.state == .shadow { shadows += 1 }
+                if (registration.state == .shadow) != slot.isShadow { problems.append("session \(slot.id): stage") }
+                if registration.memberships.isEmpty != slot.isShadow { problems.append("session \(slot.id): pools") }
+            }
+        }
+        if shadows != registry.shadowCount {
+            problems.append("\(registry.shadowCount) shadows counted, \(shadows) there")
+        }
+        return problems
+    }
+
+    private func latentProblems() -> [String] {
+        var problems: [String] = []
+        var latents = 0
+        for place in registry.pools.indices where registry.pools[place].kind != .free {
+            let pool = registry.pools[place]
+            latents += pool.latents.count
+            if pool.isLatent == pool.latents.isEmpty { problems.append("pool \(pool.title): latent") }
+            if pool.isLatent != registry.latentPools.contains(PoolIndex(place)) {
+                problems.append("pool \(pool.title): latent pools")
+            }
+            if pool.needsProvider, !pool.queue.isEmpty, !pool.isParked || !pool.isDemanded {
+                problems.append("pool \(pool.title): calls wait and nobody is told")
+            }
+            if pool.isDemanded, !wheel.isPending(expectations.timer) {
+                problems.append("pool \(pool.title): nobody will be told again")
+            }
+        }
+        if latents != expectations.serviceCount {
+            problems.append("\(expectations.serviceCount) latent services counted, \(latents) there")
+        }
+        return problems
     }
 
     private func callProblems() -> [String] {
@@ -112,7 +155,9 @@ extension BrokerCore {
         for place in calls.slots.indices where calls.slots[place].phase != .free && !calls.slots[place].body.isNone {
             count += 1
         }
-        for slot in registry.registrations where slot.state == .live && !slot.body.isNone { count += 1 }
+        for slot in registry.registrations where !slot.body.isNone {
+            if slot.state == .live || slot.state == .shadow { count += 1 }
+        }
         return count == ownBodyCount ? [] : ["\(ownBodyCount) bodies counted, \(count) held"]
     }
 }

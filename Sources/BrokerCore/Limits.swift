@@ -20,6 +20,10 @@ public struct Limits: Sendable, Hashable {
     ///
     /// Bounds what strangers can hold.
     public var unwelcomedCount = 256
+    /// Connections of one local user or key that have not said HELLO.
+    ///
+    /// A quarter of all: nobody keeps others out by knocking.
+    public var unwelcomedCountPerPeer = 64
     /// Time for HELLO, in milliseconds.
     ///
     /// A local peer needs one; a slow link a few hundred.
@@ -98,6 +102,11 @@ public struct Limits: Sendable, Hashable {
     public var routeCacheCount = 65_536
     /// A ticket's life until it is used, in milliseconds: a slow process start.
     public var ticketMilliseconds: UInt64 = 60_000
+    /// After the broker's start, how long a call of a peer that comes back from an earlier broker waits for a provider
+    /// that is not back yet, in milliseconds.
+    ///
+    /// Peers come back within a few of their first delays: 100 ms, 200 ms, 400 ms, each half as long again.
+    public var returnMilliseconds: UInt64 = 3_000
 
     /// The defaults.
     public init() {}

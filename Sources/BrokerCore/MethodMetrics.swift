@@ -94,6 +94,9 @@ struct MethodMetrics: Sendable {
         entries[index].queue?.record(queueMicroseconds)
     }
 
+    /// Calls that have ended; none for a method that was never called.
+    func calls(of entry: Int32) -> UInt64 { entry < 0 ? 0 : entries[Int(entry)].calls }
+
     /// Entries of methods that have been called, in order of their cursors, after `cursor`.
     func snapshots(after cursor: String?, limit: Int) -> [MethodMetricsSnapshot] {
         let chosen = entryOfCursor.filter { key, index in

@@ -43,9 +43,14 @@ extension BrokerCore {
         _ topic: String,
         _ message: String,
         _ fields: [Attribute] = [],
+        isCounted: Bool = true,
         now: MeshInstant,
         into outbox: inout Outbox
     ) {
+        // Hosts act on what they are told, so what concerns their instances is never held back.
+        guard isCounted else {
+            return outbox.notice(Notice(level: level, topic: topic, message: message, fields: fields))
+        }
         guard let suppressed = notices.admit(topic, now: now) else {
             counters.noticesSuppressed &+= 1
             return

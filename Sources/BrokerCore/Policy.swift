@@ -8,7 +8,7 @@ public struct Policy: Sendable, Hashable {
     public enum Action: String, Sendable, Hashable, CaseIterable {
         /// CALL; the target is `service.method`.
         case call
-        /// PROVIDE; the target is the service.
+        /// PROVIDE; the target is the service, and `capability.TAG` for each tag.
         case provide
         /// PUBLISH; the target is the topic.
         case publish
@@ -76,6 +76,16 @@ public struct Policy: Sendable, Hashable {
     public var localUsers: [UInt32: String] = [:]
     /// The role whose principals may do everything: `operator`.
     public var operatorRole = "operator"
+    /// The role of plugin hosts: `host`.
+    ///
+    /// They manage the sessions that they gave tickets to, publish under `mesh.plugin.`, and give tickets for principals
+    /// of the role ``pluginRole`` alone.
+    public var hostRole = "host"
+    /// The role of plugins: `plugin`.
+    public var pluginRole = "plugin"
+
+    /// What a rule for PROVIDE names to allow a capability tag.
+    public static func capabilityTarget(_ tag: String) -> String { "capability." + tag }
 
     /// An empty policy: nobody may do anything.
     public init() {}

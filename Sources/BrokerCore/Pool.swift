@@ -36,6 +36,11 @@ struct MethodRecord {
     var providerCount: Int
     /// In ``MethodMetrics``; -1 until the first call.
     var metrics: Int32 = -1
+    /// What a latent provider says of it; in force while no provider has it.
+    var latent: MethodDescription?
+
+    /// True when it can be called, by what providers say or, where none can be given work, what latent ones say.
+    func isThere(needsProvider: Bool) -> Bool { providerCount > 0 || (needsProvider && latent != nil) }
 }
 
 /// What a derived pool chooses by.
@@ -81,11 +86,21 @@ struct PoolSlot {
     var methodsByName: [String: MethodIndex] = [:]
     /// Exact pools: some provider lacks a method or describes one otherwise.
     var isMixed = false
+    /// Exact pools: providers that a host can start are described in ``latents``.
+    var isLatent = false
+    /// Calls wait that came while nobody could be given work: they are routed anew when somebody can.
+    var isParked = false
+    /// Exact pools: the waiting calls have been told to those who can start a provider.
+    var isDemanded = false
+    var latents: [LatentService] = []
+
+    /// True when a call must wait for a provider to be started.
+    @inline(__always) var needsProvider: Bool { isLatent && usableCount == 0 }
 
     /// Names the pool for people.
     var title: String {
         switch key {
-        case nil: service + "@" + versionText
+        case nil: service.isEmpty ? "services that are not back yet" : service + "@" + versionText
         case .part(let service, let version, _, _): service + "@" + version.description
         case .capability(_, let tag, _, _, _): "capability " + tag
         }

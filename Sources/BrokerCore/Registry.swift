@@ -16,6 +16,8 @@ struct RegistrationSlot {
     enum State {
         case free
         case live
+        /// In no pool and found by nobody until its session is promoted.
+        case shadow
         /// Withdrawn, with calls still in flight.
         case withdrawn
     }
@@ -77,6 +79,12 @@ struct Registry {
     private var derivedByService: [String: [PoolIndex]] = [:]
     var balances: [String: Balance] = [:]
     private(set) var registrationCount = 0
+    /// Registrations that wait to be promoted.
+    private(set) var shadowCount = 0
+    /// Pools that have latent providers.
+    var latentPools: [PoolIndex] = []
+    /// The same by capability.
+    var latentTags: [String: [PoolIndex]] = [:]
     private var nextAge: UInt64 = 0
     /// Set when a route may lead elsewhere than before; the core clears it when it drops its route cache.
     var routesChanged = false
@@ -89,8 +97,8 @@ struct Registry {
 
     // MARK: Registrations
 
-    /// Adds a registration to its home pool and to the derived pools that it belongs in.
-    mutating func add(_ slot: RegistrationSlot) -> RegistrationIndex {
+    /// Adds a registration to its home pool and to the derived pools that it belongs in; a shadow to none.
+    mutating func add(_ slot: RegistrationSlot, isShadow: Bool) -> RegistrationIndex {
         let index: RegistrationIndex
         if let raw = freeRegistrations.popLast() {
             index = RegistrationIndex(raw: raw)
@@ -101,21 +109,32 @@ struct Registry {
         }
         nextAge += 1
         registrations[index.at].age = nextAge
-        registrations[index.at].state = .live
+        registrations[index.at].state = isShadow ? .shadow : .live
         registrationCount += 1
-        join(index)
+        if isShadow { shadowCount += 1 } else { join(index) }
         return index
+    }
+
+    /// Puts a shadow in service.
+    mutating func promote(_ index: RegistrationIndex) {
+        precondition(
+            registrations[index.at].state == .shadow,
+            "promote(_:) in state \(registrations[index.at].state)"
+        )
+        registrations[index.at].state = .live
+        shadowCount -= 1
+        join(index)
     }
 
     /// Takes a registration out of all pools.
     ///
     /// Its slot stays while calls are in flight.
     mutating func withdraw(_ index: RegistrationIndex) {
-        precondition(
-            registrations[index.at].state == .live,
-            "withdraw(_:) in state \(registrations[index.at].state)"
-        )
-        leave(index)
+        switch registrations[index.at].state {
+        case .live: leave(index)
+        case .shadow: shadowCount -= 1
+        case .free, .withdrawn: preconditionFailure("withdraw(_:) in state \(registrations[index.at].state)")
+        }
         registrations[index.at].state = .withdrawn
         registrationCount -= 1
         releaseIfIdle(index)
@@ -138,6 +157,8 @@ struct Registry {
         for pool in derivedByService[service] ?? [] { dismantle(pool) }
         for tag in registrations[index.at].capabilities {
             for pool in derivedByTag[tag] ?? [] { dismantle(pool) }
+            // What waits for a provider to be started may go to this one.
+            for pool in latentTags[tag] ?? [] where pool != home { changedPools.append(pool) }
         }
         routesChanged = true
     }
@@ -192,14 +213,16 @@ struct Registry {
     }
 
     /// A pool without providers: an exact one leaves the index; the core moves its queue and then frees it.
-    private mutating func emptied(_ pool: PoolIndex) {
+    mutating func emptied(_ pool: PoolIndex) {
         guard pools[pool.at].kind == .exact else {
             if pools[pool.at].key != nil { dismantle(pool) }
             return
         }
-        let service = pools[pool.at].service
-        services[service]?.removeAll { $0.pool == pool }
-        if services[service]?.isEmpty == true { services[service] = nil }
+        if !pools[pool.at].isLatent {
+            let service = pools[pool.at].service
+            services[service]?.removeAll { $0.pool == pool }
+            if services[service]?.isEmpty == true { services[service] = nil }
+        }
         changedPools.append(pool)
     }
 
@@ -228,7 +251,7 @@ struct Registry {
 
     // MARK: Pools
 
-    private mutating func newPool() -> PoolIndex {
+    mutating func newPool() -> PoolIndex {
         if let raw = freePools.popLast() { return PoolIndex(raw: raw) }
         pools.append(PoolSlot())
         return PoolIndex(pools.count - 1)
@@ -337,8 +360,10 @@ struct Registry {
     // MARK: Exact pools
 
     private mutating func exactPool(of index: RegistrationIndex) -> PoolIndex {
-        let service = registrations[index.at].service
-        let version = registrations[index.at].version
+        exactPool(service: registrations[index.at].service, version: registrations[index.at].version)
+    }
+
+    mutating func exactPool(service: String, version: SemanticVersion) -> PoolIndex {
         if let known = services[service]?.first(where: { $0.version == version }) { return known.pool }
         let pool = newPool()
         pools[pool.at].kind = .exact
@@ -407,6 +432,7 @@ struct Registry {
     }
 
     private mutating func unmergeMethods(of index: RegistrationIndex, from pool: PoolIndex) {
+        defer { if pools[pool.at].isLatent { describeLatent(pool) } }
         guard pools[pool.at].isMixed else {
             for place in pools[pool.at].methods.indices where pools[pool.at].methods[place].providerCount > 0 {
                 pools[pool.at].methods[place].providerCount -= 1

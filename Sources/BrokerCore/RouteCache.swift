@@ -32,7 +32,7 @@ struct RouteCache {
     private var keys: [UInt8] = []
     private var generation: UInt32 = 1
     private let seed: UInt64
-    private let maximumCount: Int
+    private var maximumCount: Int
     private(set) var count = 0
 
     init(maximumCount: Int, seed: UInt64) {
@@ -51,6 +51,16 @@ struct RouteCache {
         }
         keys.removeAll(keepingCapacity: true)
         count = 0
+    }
+
+    /// Sets how many decisions are kept; when there are more, all are forgotten, and their room is given back.
+    mutating func setMaximumCount(_ count: Int) {
+        maximumCount = max(16, count)
+        guard self.count > maximumCount || entries.count > maximumCount * 4 else { return }
+        removeAll()
+        entries = Array(repeating: Entry(), count: 64)
+        mask = 63
+        keys = []
     }
 
     /// Finds a decision.

@@ -23,7 +23,18 @@ struct SessionSlot {
     var credentials = Credentials.key(principal: "")
     var name = ""
     var version = ""
+    /// What tells it from others of its name: the ticket's label, else what HELLO said.
     var instance = ""
+    /// The label that its host gave it with the ticket; empty: it came without one.
+    var label = ""
+    /// The principal that asked for its ticket; empty: the broker's own program did, or it came without one.
+    var owner = ""
+    /// What it provides is not in service until its host promotes it.
+    var isShadow = false
+    /// It was with an earlier broker before.
+    var isReturning = false
+    /// It has said that it can work.
+    var isReady = false
     var sdk = ""
     var principal = PrincipalIndex.none
     var welcomedAt = MeshInstant(nanoseconds: 0)
@@ -37,6 +48,8 @@ struct SessionSlot {
     /// Nothing was heard for two and a half heartbeats.
     var isSilent = false
     var isDraining = false
+    /// Operators have been told that it does not acknowledge CANCEL.
+    var isDeaf = false
     /// Calls that it was slow to accept or whose CANCEL it was slow to acknowledge.
     var overdueCount = 0
     /// The calls it made, linked through ``CallSlot/nextOfCaller``.
@@ -60,8 +73,10 @@ struct SessionSlot {
     /// Silence after which it is gone: four heartbeats.
     var lossMilliseconds: UInt64 { UInt64(heartbeatMilliseconds) * 4 }
     var isSuspect: Bool { isSilent || overdueCount > 0 }
-    /// True when its registrations may be given work.
+    /// True when its registrations may be given work; a shadow's are in no pool until it is promoted.
     var takesWork: Bool { state == .active && !isSuspect && !isDraining }
+    /// The public key of a connection that was let in for its ticket.
+    var ticketKey: String? { if case .ticketKey(let key) = credentials { key } else { nil } }
 }
 
 /// All connections.
@@ -75,6 +90,8 @@ struct SessionTable: ~Copyable {
     private(set) var activeCount = 0
     /// Connections that have not said HELLO.
     private(set) var unwelcomedCount = 0
+    /// The same by who is at the other end.
+    private var unwelcomedByPeer: [Credentials.Holder: Int] = [:]
 
     init(seed: UInt64, salt: UInt64) { peers = NumberTable(capacity: 64, seed: seed, salt: salt) }
 
@@ -108,6 +125,7 @@ struct SessionTable: ~Copyable {
         slots[index.at].lastHeard = now
         peers.insert(peer.rawValue, 0, index.raw)
         unwelcomedCount += 1
+        unwelcomedByPeer[credentials.holder, default: 0] += 1
         return index
     }
 
@@ -119,14 +137,24 @@ struct SessionTable: ~Copyable {
         slots[index.at].welcomedAt = now
         numbers[nextNumber] = index
         nextNumber += 1
-        unwelcomedCount -= 1
+        noLongerUnwelcomed(index)
         activeCount += 1
+    }
+
+    /// Connections without HELLO of one user or key.
+    func unwelcomedCount(of credentials: Credentials) -> Int { unwelcomedByPeer[credentials.holder] ?? 0 }
+
+    private mutating func noLongerUnwelcomed(_ index: SessionIndex) {
+        unwelcomedCount -= 1
+        let holder = slots[index.at].credentials.holder
+        let count = (unwelcomedByPeer[holder] ?? 0) - 1
+        unwelcomedByPeer[holder] = count > 0 ? count : nil
     }
 
     /// The connection is known no more; nothing is sent to it from here on.
     mutating func ending(_ index: SessionIndex) {
         switch slots[index.at].state {
-        case .awaitingHello: unwelcomedCount -= 1
+        case .awaitingHello: noLongerUnwelcomed(index)
         case .active: activeCount -= 1
         case .free, .ending: preconditionFailure("ending(_:) in state \(slots[index.at].state)")
         }

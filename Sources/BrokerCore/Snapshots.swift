@@ -1,6 +1,14 @@
 // What the core tells about itself: plain values with the field names that the service `mesh` shows in JSON. Made on
 // request, in pages; nothing here is touched by the data path.
 
+/// Whether what a session provides is in service.
+public enum Stage: String, Encodable, Sendable, Hashable, CaseIterable {
+    /// It takes calls.
+    case live
+    /// It takes none and is found by nobody until its host promotes it.
+    case shadow
+}
+
 /// A session, as `mesh.sessions` shows it.
 public struct SessionSnapshot: Encodable, Sendable, Hashable {
     /// How a session stands.
@@ -19,8 +27,12 @@ public struct SessionSnapshot: Encodable, Sendable, Hashable {
     public var name: String
     /// The version from HELLO; may be empty.
     public var version: String
-    /// What tells this process from others of its name; may be empty.
+    /// The label that its host gave it with its ticket, else what HELLO said; may be empty.
     public var instance: String
+    /// Whether what it provides is in service.
+    public var stage: Stage
+    /// It has said that it can work.
+    public var ready: Bool
     /// The SDK and its version.
     public var sdk: String
     /// Who the broker found the peer to be.
@@ -79,6 +91,8 @@ public struct ProviderSnapshot: Encodable, Sendable, Hashable {
     public var weight: UInt32
     /// How it stands.
     public var state: State
+    /// Whether it is in service.
+    public var stage: Stage
 }
 
 /// A method of a service.
@@ -111,6 +125,8 @@ public struct ServiceSnapshot: Encodable, Sendable, Hashable {
     public var attributes: [String: String]
     /// Capability tags.
     public var capabilities: [String]
+    /// A host can start a provider: calls wait for it rather than fail.
+    public var latent: Bool
     /// Calls waiting for it.
     public var queued: Int
     /// Payload bytes waiting for it.

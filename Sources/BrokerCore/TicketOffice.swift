@@ -8,11 +8,31 @@ public struct TicketGrant: Hashable, Sendable {
     public var principal: String
     /// The process that may present it; nil: any.
     public var process: Int32?
+    /// The label that the session gets, `echo#1@3` for example; empty: none.
+    public var instance: String
+    /// The principal that asked for it; empty: the broker's own program.
+    public var owner: String
+    /// What the session provides waits in shadow until it is promoted.
+    public var isShadow: Bool
+    /// The CURVE key that must present it, as 40 characters of Z85, and is let in for it; nil: any may.
+    public var publicKey: String?
     /// Describes a ticket.
-    public init(name: String, principal: String, process: Int32? = nil) {
+    public init(
+        name: String,
+        principal: String,
+        process: Int32? = nil,
+        instance: String = "",
+        owner: String = "",
+        isShadow: Bool = false,
+        publicKey: String? = nil
+    ) {
         self.name = name
         self.principal = principal
         self.process = process
+        self.instance = instance
+        self.owner = owner
+        self.isShadow = isShadow
+        self.publicKey = publicKey
     }
 }
 
@@ -60,11 +80,35 @@ struct TicketOffice: Sendable {
         return text
     }
 
-    /// Takes a ticket in, once.
-    mutating func redeem(_ ticket: String, now: MeshInstant) -> Redemption {
-        guard let found = tickets.removeValue(forKey: ticket) else { return .unknown }
+    /// Looks at a ticket; it stays good.
+    func look(at ticket: String, now: MeshInstant) -> Redemption {
+        guard let found = tickets[ticket] else { return .unknown }
         if let expires = found.expires, expires <= now { return .expired }
         return .granted(found.grant)
+    }
+
+    /// Takes a ticket in, once.
+    mutating func redeem(_ ticket: String, now: MeshInstant) -> Redemption {
+        let found = look(at: ticket, now: now)
+        tickets[ticket] = nil
+        return found
+    }
+
+    /// Puts whoever presents a ticket in service at once: its session has been promoted.
+    mutating func promote(_ ticket: String) { tickets[ticket]?.grant.isShadow = false }
+
+    /// Takes every ticket of a labelled instance back.
+    mutating func revokeAll(instance: String, owner: String) {
+        tickets = tickets.filter { $0.value.grant.instance != instance || $0.value.grant.owner != owner }
+    }
+
+    /// The keys for which a ticket is out that is good now.
+    func keys(now: MeshInstant) -> Set<String> {
+        var keys: Set<String> = []
+        for ticket in tickets.values where ticket.expires.map({ $0 > now }) ?? true {
+            if let key = ticket.grant.publicKey { keys.insert(key) }
+        }
+        return keys
     }
 
     /// Sets when a ticket runs out: for the one that WELCOME gave, when its session has ended.

@@ -124,7 +124,7 @@ struct SessionTests {
         let peer = try bench.peer("echo")
         var limits = Limits()
         limits.heartbeatMilliseconds = 100
-        bench.run { core, _, _ in core.setLimits(limits) }
+        bench.run { core, _, outbox in core.setLimits(limits, into: &outbox) }
         bench.pass(milliseconds: 1_700)
         #expect(peer.next() == nil && bench.knows(peer.handle))
         bench.pass(milliseconds: 1_200)

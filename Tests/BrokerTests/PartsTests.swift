@@ -10,7 +10,7 @@ import ZeroMQ
 
 @Suite struct PartsTests {
     private func gatekeeper(_ keys: [CurvePublicKey: String] = [:]) -> Gatekeeper {
-        Gatekeeper(number: 1, principals: keys, onRefusal: { _ in })
+        Gatekeeper(number: 1, principals: keys, hasTicket: { _ in false }, onRefusal: { _ in })
     }
 
     @Test func `every process that can reach the local socket is let in and named by its user`() {
