@@ -37,8 +37,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("night-owl", "NightOwlPlugin", "night_owl", "Night Owl"), ("greeter", "GreeterPlugin", "greeter", "Greeter"),
-        ("my-plugin", "MyPlugin", "my_plugin", "My Plugin"), ("a-1b", "A1bPlugin", "a_1b", "A 1b"),
+        ("night-owl", "NightOwl", "night_owl", "Night Owl"), ("value", "ValuePlugin", "value", "Value"),
+        ("my-plugin", "MyPlugin", "my_plugin", "My Plugin"), ("a-1b", "A1b", "a_1b", "A 1b"),
     ])
     func `a name gives a type, a module and a title`(
         _ name: String,

@@ -8,7 +8,7 @@ import Manifest
 struct PluginNames: Hashable, Sendable {
     /// The plugin's own: `night-owl`.
     let plugin: String
-    /// Its Swift type: `NightOwlPlugin`.
+    /// Its Swift type: `NightOwl`.
     let type: String
     /// For people: `Night Owl`.
     let title: String
@@ -33,7 +33,8 @@ struct PluginNames: Hashable, Sendable {
         plugin = name
         let words = name.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }
         title = words.joined(separator: " ")
-        type = (words.last == "Plugin" ? words.dropLast() : words[...]).joined() + "Plugin"
+        let joined = words.joined()
+        type = Self.typeNames.contains(joined) ? joined + "Plugin" : joined
     }
 
     /// What the template's words become, longer ones first where one holds another.
@@ -66,6 +67,18 @@ struct PluginNames: Hashable, Sendable {
             "enum extension fallthrough false fileprivate for func guard if import in init inout internal is let mutating",
             "nil open operator package precedencegroup private protocol public repeat rethrows return self some static struct",
             "subscript super switch throw throws true try typealias var where while",
+        ].flatMap { $0.split(separator: " ").map(String.init) }
+    )
+
+    /// Types that the plugin's own would hide or be mistaken for.
+    private static let typeNames: Set<String> = Set(
+        [
+            "Accept Any Array Async Attribute Band Bool Bye Call Cancel Capacity Character Chunk Clock Codable Credit Data Date",
+            "Decodable Decoder Dictionary Double Drain Duration Ending Encodable Encoder End Error Event Fail Float Greeter Header",
+            "Hello Int Keys Logger Logging Main Method Model Names Never Nothing Offer Optional Payload Person Ping Plugin Pong",
+            "Position Problem Prompt Provide Publish Range Refuse Registration Reject Reply Result Self Sendable Sequence Service",
+            "Set Status String Subscribe Subscription Substring Suite Tag Task Test Testing Theme Topics Trait Type Value Verb Void",
+            "Welcome Withdraw",
         ].flatMap { $0.split(separator: " ").map(String.init) }
     )
 }
