@@ -96,7 +96,7 @@ public struct BrokerConfiguration: Sendable {
             "ticket", "promote", "exited", "expect", "unexpect", "load", "drain", "kick", "sessions", "plugins", "info",
         ]
         allow(host, .call, orders.map { "mesh." + $0 })
-        allow(host, .provide, ["host.>"])
+        allow(host, .provide, ["host.>", Policy.capabilityTarget("plugin-host")])
         allow(host, .publish, ["mesh.plugin.>"])
         allow(host, .subscribe, ["mesh.session.>", "mesh.service.>", "mesh.plugin.>"])
         return policy

@@ -1,0 +1,203 @@
+// One run of a plugin host whose broker is elsewhere: the connection to it, the relay by which sandboxed plugins reach it, the
+// host itself and its service. What `wiz up` does beside a broker of its own, this does without.
+
+import Broker
+import ConfigDocument
+import Glibc
+import Logging
+import MeshClient
+import MeshProtocol
+import PluginHost
+import SemanticVersion
+import Synchronization
+
+/// A host that this process runs.
+final class HostRun: Sendable {
+    let name: String
+    let host: PluginHost
+    let mesh: MeshConnection
+    private let relay: ByteRelay?
+    private let folder: HostFolder
+    private let control: MeshControl
+    private let printer: LogPrinter
+    private let watching = Mutex<[Task<Void, Never>]>([])
+
+    private init(
+        name: String,
+        host: PluginHost,
+        mesh: MeshConnection,
+        relay: ByteRelay?,
+        folder: HostFolder,
+        control: MeshControl,
+        printer: LogPrinter
+    ) {
+        self.name = name
+        self.host = host
+        self.mesh = mesh
+        self.relay = relay
+        self.folder = folder
+        self.control = control
+        self.printer = printer
+    }
+
+    /// Connects to the broker and makes the relay; starts no plugin yet.
+    static func begin(
+        _ file: MeshFile,
+        name: String,
+        broker: BrokerOptions,
+        printer: LogPrinter
+    ) async throws -> HostRun {
+        let folder = try HostFolder(of: name)
+        var broker = broker
+        broker.name = name
+        let mesh = try await broker.connect()
+        do {
+            let relay = try relay(to: broker.resolvedEndpoint, in: folder)
+            let control = MeshControl(mesh, endpoint: relay?.endpoint, serverKey: mesh.configuration.keys?.server)
+            let host = PluginHost(
+                options(file, name: name, folder: folder, broker: broker, hasRelay: relay != nil),
+                control: control,
+                launcher: SystemLauncher(),
+                sources: { try PluginSource.list(try file.readAgain()) },
+                event: { printer.show($0) }
+            )
+            return HostRun(
+                name: name,
+                host: host,
+                mesh: mesh,
+                relay: relay,
+                folder: folder,
+                control: control,
+                printer: printer
+            )
+        } catch {
+            await mesh.close()
+            throw error
+        }
+    }
+
+    /// The way of plugins without a network to a broker on tcp; nil where the broker has a socket on this machine.
+    private static func relay(to endpoint: String, in folder: HostFolder) throws(CommandFailure) -> ByteRelay? {
+        guard let target = RelayTarget(endpoint: endpoint) else { return nil }
+        do {
+            return try ByteRelay(at: folder.plugins + "/mesh.sock", to: target, mode: 0o666)
+        } catch {
+            throw CommandFailure(.failed, "the socket of the plugins cannot be made: \(error)")
+        }
+    }
+
+    private static func options(
+        _ file: MeshFile,
+        name: String,
+        folder: HostFolder,
+        broker: BrokerOptions,
+        hasRelay: Bool
+    ) -> HostOptions {
+        let place = file.path.lastIndex(of: "/").map { String(file.path[..<$0]) } ?? "."
+        let state = variable("STATE_DIRECTORY").map { String($0.prefix { $0 != ":" }) }
+        let socket = broker.resolvedEndpoint.dropFirst("ipc://".count)
+        let run = String(socket[..<(socket.lastIndex(of: "/") ?? socket.startIndex)])
+        let local = access(run + "/plugins", F_OK) == 0 ? run + "/plugins" : run
+        var options = HostOptions(
+            name: name,
+            workFolder: folder.work,
+            dataFolder: (state ?? absolutePath(place) + "/.wiz") + "/data",
+            meshFolder: hasRelay ? folder.plugins : local
+        )
+        options.timing.mesh = try? SemanticVersion(WizmeshVersion.current)
+        return options
+    }
+
+    /// Starts the plugins; returns when none is on its way to being ready any more.
+    ///
+    /// - Returns: the plugins that are not ready, and are not just waiting for a call.
+    func startPlugins() async throws -> [PluginStatus] {
+        watch()
+        try await host.start()
+        try await HostService(host).provide(on: mesh, version: WizmeshVersion.current)
+        await host.settle()
+        return await host.statuses.filter { $0.state != .ready && $0.state != .discovered }
+    }
+
+    /// Reads again which plugins there are.
+    func reload() async {
+        do {
+            let changed = try await host.regrant()
+            let text = changed.isEmpty ? "nothing has changed" : "in force: plugins \(changed.joined(separator: " "))"
+            printer.print("wiz", "the list of plugins was read again: \(text)", mark: .good)
+        } catch {
+            printer.print("wiz", "the list of plugins has problems; everything stays as it was: \(error)", mark: .bad)
+        }
+    }
+
+    /// Returns when the connection has ended for good, with the reason.
+    func waitUntilLost() async -> MeshError? {
+        for await case .closed(let error) in mesh.states { return error }
+        return nil
+    }
+
+    /// Stops the plugins in reverse order, then the relay and the connection.
+    func stop() async {
+        for task in watching.withLock({ $0 }) { task.cancel() }
+        await host.stop()
+        await mesh.close()
+        await relay?.stop()
+        folder.remove()
+    }
+
+    // MARK: - The broker
+
+    private func watch() {
+        let states = mesh.states
+        let telling = Task { [weak self] in
+            var isLost = false
+            for await state in states { self?.tell(state, &isLost) }
+        }
+        let looking = Task { [weak self] in
+            var lost = LostSessions()
+            var epoch = self?.mesh.session?.epoch
+            let begin = ContinuousClock.now
+            while !Task.isCancelled {
+                do { try await Task.sleep(for: .seconds(1)) } catch { return }
+                await self?.look(&lost, &epoch, now: begin.duration(to: .now))
+            }
+        }
+        watching.withLock { $0 += [telling, looking] }
+    }
+
+    private func tell(_ state: ConnectionState, _ isLost: inout Bool) {
+        switch state {
+        case .connected where isLost:
+            isLost = false
+            printer.print("wiz", "connected to the broker again", mark: .good)
+        case .disconnected(let error, _) where !isLost:
+            isLost = true
+            printer.print("wiz", "the broker is away, the plugins stay: \(error.message)", mark: .warning)
+        case .connecting, .connected, .disconnected, .closed: break
+        }
+    }
+
+    /// Starts the plugins again whose processes the broker does not know any more, one after the other.
+    private func look(_ lost: inout LostSessions, _ epoch: inout UInt64?, now: Duration) async {
+        guard let session = mesh.session, let sessions = await control.sessions() else { return }
+        let serving = await host.statuses.flatMap(\.processes).filter { $0.state == .ready && !$0.isShadow }
+        // On a socket of this machine plugins notice by themselves that their tickets are good no longer; with keys of their
+        // own they are not even let in.
+        let isNewBroker = session.epoch != epoch && relay != nil
+        let plugins = lost.look(
+            serving: serving.map(\.label),
+            sessions: Set(sessions.map(\.label)),
+            isNewBroker: isNewBroker,
+            now: now
+        )
+        epoch = session.epoch
+        for plugin in plugins {
+            guard !Task.isCancelled, mesh.session?.epoch == session.epoch else { return }
+            let reason = isNewBroker ? "the broker was started anew" : "the broker does not know its process any more"
+            printer.print(plugin, "\(reason): it is started again with new keys", mark: .warning)
+            let outcome = try? await host.restart(plugin)
+            if case .promoted? = outcome { continue }
+            printer.print(plugin, outcome?.sentence ?? "it is not there any more", mark: .bad)
+        }
+    }
+}
