@@ -59,7 +59,7 @@ final class MeshRun: Sendable {
             let host = PluginHost(
                 options(file, run: configuration.runFolder),
                 control: MeshControl(mesh),
-                launcher: PlainLauncher(),
+                launcher: SystemLauncher(),
                 sources: { try PluginSource.list(try file.readAgain()) },
                 event: { printer.show($0) }
             )
@@ -147,7 +147,7 @@ extension MeshFile {
 extension PluginSource {
     /// The plugins of a mesh file that this machine runs.
     static func list(_ file: MeshFile) throws -> [PluginSource] {
-        file.plugins.filter { $0.instances > 0 }.map(PluginSource.init)
+        file.plugins.filter { $0.isRun && $0.host == nil }.map(PluginSource.init)
     }
 
     init(_ entry: PluginEntry) {
@@ -157,8 +157,18 @@ extension PluginSource {
         arguments = entry.arguments
         environment = entry.environment
         config = entry.config
-        if entry.instances != 1 { instances = entry.instances...entry.instances }
-        grant = PluginGrant(permissions: entry.permissions)
+        instances = entry.instances
+        activation = entry.activation
+        reload = entry.reload
+        idle = entry.idle
+        enforcement = Enforcement(rawValue: entry.enforcement.rawValue) ?? .require
+        limits = ProcessLimits(
+            memoryBytes: entry.limits.memoryMB.map { Int64($0) << 20 },
+            cpuPercent: entry.limits.cpuPercent,
+            processCount: entry.limits.pids,
+            openFileCount: entry.limits.openFiles
+        )
+        grant = entry.grant
     }
 }
 

@@ -107,7 +107,13 @@ struct StagePlugin: Sendable {
 final class StageLog: Sendable {
     private let state = Mutex((events: [HostEvent](), waiters: [(Int, AsyncStream<Void>.Continuation)](), last: 0))
 
+    private let reaction = Mutex<(@Sendable (HostEvent) -> Void)?>(nil)
+
+    /// Does something at every event, at once.
+    func react(_ body: (@Sendable (HostEvent) -> Void)?) { reaction.withLock { $0 = body } }
+
     func take(_ event: HostEvent) {
+        reaction.withLock { $0 }?(event)
         let waiters = state.withLock { state in
             state.events.append(event)
             return state.waiters.map(\.1)
@@ -197,7 +203,7 @@ final class Stage: Sendable {
         host = PluginHost(
             settings,
             control: MeshControl(mesh),
-            launcher: Self.launcher(folder),
+            launcher: try Self.launcher.get(),
             sources: {
                 plugins.map { plugin in
                     var source = PluginSource(folder: plugin.folder)
@@ -211,7 +217,11 @@ final class Stage: Sendable {
         )
     }
 
-    static func launcher(_ folder: StageFolder) -> any ProcessLauncher { PlainLauncher() }
+    /// The real launcher, once for all stages: what the machine has is looked at once.
+    static let launcher: Result<any ProcessLauncher, any Error> = Result {
+        let folder = try StagePlugin.rogue.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        return SystemLauncher(.init(launcher: folder.joined(separator: "/") + "/wizmesh-launch"))
+    }
 
     subscript(_ name: String) -> StagePlugin {
         get throws { try #require(plugins.first { $0.name == name }) }
@@ -248,6 +258,15 @@ final class Stage: Sendable {
             options: CallOptions(deadline: deadline)
         )
         return try reply.payload.decode(Answer.self)
+    }
+}
+
+extension PluginHost {
+    /// Waits until a plugin serves.
+    func untilReady(_ plugin: String) async {
+        while statuses.first(where: { $0.plugin == plugin })?.state != .ready {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
     }
 }
 

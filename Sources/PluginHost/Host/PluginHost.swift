@@ -6,7 +6,6 @@ internal import FoundationEssentials
 internal import Glibc
 import Manifest
 import MeshClient
-public import SemanticVersion
 
 /// Where a host works and what it is called.
 public struct HostOptions: Sendable {
