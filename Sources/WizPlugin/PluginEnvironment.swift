@@ -27,7 +27,7 @@ struct PluginEnvironment: Sendable {
 
     /// The socket of the proxy through which permitted hosts are reached.
     var egressProxy: String? {
-        if let path = self["WIZ_EGRESS_PROXY"] { return path }
+        if let path = self["WIZ_EGRESS"] { return path }
         let usual = "/run/egress/proxy.sock"
         return access(usual, F_OK) == 0 ? usual : nil
     }
