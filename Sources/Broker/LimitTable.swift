@@ -127,6 +127,35 @@ enum LimitTable {
             { Int($0.cancelGraceMilliseconds) },
             { $0.cancelGraceMilliseconds = UInt64($1) }
         ),
+        Entry(
+            "cancel-loss",
+            .milliseconds,
+            10...day,
+            { Int($0.cancelLossMilliseconds) },
+            { $0.cancelLossMilliseconds = UInt64($1) }
+        ),
+        Entry(
+            "cancels-per-session",
+            .count,
+            1...1_000_000,
+            { $0.cancelCountPerSession },
+            { $0.cancelCountPerSession = $1 }
+        ),
+        Entry(
+            "refusal-pause",
+            .milliseconds,
+            1...day,
+            { Int($0.refusalPauseMilliseconds) },
+            { $0.refusalPauseMilliseconds = UInt64($1) }
+        ),
+        Entry(
+            "held-bytes-per-principal",
+            .bytes,
+            1 << 20...1 << 40,
+            { $0.heldByteCountPerPrincipal },
+            { $0.heldByteCountPerPrincipal = $1 }
+        ),
+        Entry("held-bytes", .bytes, 1 << 20...1 << 40, { $0.heldByteCount }, { $0.heldByteCount = $1 }),
         Entry("refusals", .count, 0...1_000, { $0.refusalCount }, { $0.refusalCount = $1 }),
         Entry("reroutes", .count, 0...1_000, { $0.rerouteCount }, { $0.rerouteCount = $1 }),
         Entry(

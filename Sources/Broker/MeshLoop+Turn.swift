@@ -111,7 +111,7 @@ extension MeshLoop {
     /// Does what the outbox says, and what follows from it, until nothing is left.
     @inline(__always)
     mutating func settle() {
-        if !outbox.isEmpty || !wire.lost.isEmpty { settleAll() }
+        if !outbox.isEmpty || wire.hasNews { settleAll() }
     }
 
     private mutating func settleAll() {
@@ -120,7 +120,7 @@ extension MeshLoop {
             let refused = handOver()
             outbox.removeAll()
             for lease in refused { core.refuse(lease, with: MeshLoop.isOverloaded, now: now, into: &outbox) }
-            if !wire.lost.isEmpty || !wire.flooded.isEmpty { reportEnds() }
+            if wire.hasNews { report() }
         } while !outbox.isEmpty
     }
 
@@ -145,11 +145,15 @@ extension MeshLoop {
         return refused
     }
 
-    /// Tells the core of peers that could not be reached or never read.
-    private mutating func reportEnds() {
-        let (lost, flooded) = (wire.lost, wire.flooded)
+    /// Tells the core of peers that could not be reached or never read, and what is kept for those that are behind.
+    private mutating func report() {
+        let (lost, flooded, changes) = (wire.lost, wire.flooded, wire.overflowChanges)
         wire.lost = []
         wire.flooded = []
+        wire.overflowChanges = []
+        for change in changes {
+            core.holdsOverflow(of: change.peer, byteCount: change.byteCount, now: now, into: &outbox)
+        }
         for peer in lost {
             wire.forget(peer)
             core.disconnected(peer, now: now, into: &outbox)

@@ -28,7 +28,8 @@ struct Overflow {
 
     private var items: [Item] = []
     private var head = 0
-    private var bytes = 0
+    /// Bytes that wait.
+    private(set) var bytes = 0
 
     /// Keeps a frame; false, and the body is freed, when the peer's room is used up.
     mutating func append(header: UnsafeRawBufferPointer, body: consuming Message?) -> Bool {

@@ -83,6 +83,7 @@ extension MeshService {
         text.counter("denied_total", "Requests that the policy denied.", counters.denied)
         text.counter("deadlines_total", "Clocks that ran out.", counters.deadlines)
         text.counter("exhausted_total", "Requests refused because something was full.", counters.exhausted)
+        text.counter("over_budget_total", "Refused for want of bytes that may be held.", counters.overBudget)
         text.counter("notices_suppressed_total", "Notices held back.", counters.noticesSuppressed)
         text.counter("sessions_opened_total", "Sessions welcomed.", counters.sessionsOpened)
         text.counter("sessions_rejected_total", "Connections rejected.", counters.sessionsRejected)

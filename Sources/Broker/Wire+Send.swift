@@ -75,6 +75,14 @@ extension Wire {
         if !overflows[peer, default: Overflow()].append(header: header, body: body), !flooded.contains(peer) {
             flooded.append(peer)
         }
+        noteOverflow(of: peer)
+    }
+
+    private mutating func noteOverflow(of peer: PeerHandle) {
+        let byteCount = overflows[peer]?.bytes ?? 0
+        // A burst for one peer is one change.
+        if overflowChanges.last?.peer == peer { overflowChanges.removeLast() }
+        overflowChanges.append((peer, byteCount))
     }
 
     private mutating func lose(_ peer: PeerHandle) {
@@ -98,8 +106,10 @@ extension Wire {
         for peer in Array(overflows.keys) {
             guard var overflow = overflows.removeValue(forKey: peer) else { continue }
             switch flush(&overflow, to: peer) {
-            case .emptied: break
-            case .blocked: overflows[peer] = overflow
+            case .emptied: noteOverflow(of: peer)
+            case .blocked:
+                overflows[peer] = overflow
+                noteOverflow(of: peer)
             case .unreachable:
                 overflow.removeAll()
                 lose(peer)

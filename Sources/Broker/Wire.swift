@@ -38,6 +38,8 @@ struct Wire: ~Copyable {
     var lost: [PeerHandle] = []
     /// Peers whose overflow is full, for the core.
     var flooded: [PeerHandle] = []
+    /// Peers whose overflow holds more or less than before, for the core's accounts.
+    var overflowChanges: [(peer: PeerHandle, byteCount: Int)] = []
     /// Messages handed to libzmq or tried to be.
     var sendCount: UInt64 = 0
     /// Messages under routing ids that peers chose themselves, refused.
@@ -49,6 +51,9 @@ struct Wire: ~Copyable {
         self.local = local
         self.remote = remote
     }
+
+    /// Whether there is something to tell the core.
+    var hasNews: Bool { !lost.isEmpty || !flooded.isEmpty || !overflowChanges.isEmpty }
 
     /// Keeps the payload of the message in the frame buffer.
     mutating func keepPayload() -> BodyHandle { slab.insert(from: &frames, at: 2) }

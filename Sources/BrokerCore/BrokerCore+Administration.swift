@@ -73,8 +73,7 @@ extension BrokerCore {
         calls.slots[call.at].dispatchedAt = now
         calls.slots[call.at].chunkClockStart = now
         let body = calls.slots[call.at].body
-        if !body.isNone { ownBodyCount &-= 1 }
-        calls.slots[call.at].body = .none
+        if !body.isNone { forgetBody(of: call) }
         let caller = calls.slots[call.at].caller
         let prefix = try? HeaderPrefix.decode(calls.slots[call.at].header.bytes)
         outbox.administer(

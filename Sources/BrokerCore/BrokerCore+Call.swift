@@ -30,6 +30,11 @@ extension BrokerCore {
         guard sessions.slots[session.at].callCount < limits.callCountPerSession, calls.count < limits.callCount else {
             return turnDown(session, view.id, callQuotaFailure(session), payload, into: &outbox)
         }
+        let principal = sessions.slots[session.at].principal
+        guard mayHold(payload.byteCount, principal) else {
+            counters.overBudget &+= 1
+            return turnDown(session, view.id, heldBytesFailure(principal), payload, into: &outbox)
+        }
         var parent = CallIndex.none
         var hops: UInt8 = 0
         if !view.parent.isSession {
@@ -40,7 +45,6 @@ extension BrokerCore {
                 hops = calls.slots[found.at].hops &+ 1
             }
         }
-        let principal = sessions.slots[session.at].principal
         switch route(view, in: header, principal: principal, now: now, into: &outbox) {
         case .failure(let failure):
             if failure.status == .permissionDenied {
@@ -128,7 +132,12 @@ extension BrokerCore {
         calls.slots[call.at].createdAt = now
         calls.slots[call.at].header.keep(header)
         if view.flags.contains(.replyStream) { calls.slots[call.at].replyCredit.grant(view.credit, limits: limits) }
-        if !payload.body.isNone { ownBodyCount &+= 1 }
+        let principal = sessions.slots[session.at].principal
+        calls.slots[call.at].principal = principal
+        if !payload.body.isNone {
+            ownBodyCount &+= 1
+            accounts.add(payload.byteCount, to: principal)
+        }
         calls.link(call, toCaller: &sessions.slots[session.at])
         sessions.slots[session.at].callsMade &+= 1
         requests.insert(UInt64(session.raw), view.id.rawValue, LiveRequest.call(call).packed)
@@ -158,7 +167,8 @@ extension BrokerCore {
         calls.slots[call.at].deadline = deadline
         let queue = clocks.queue == 0 && isStream ? limits.streamClockMilliseconds : clocks.queue
         if queue != 0, queue != CallClocks.none {
-            calls.slots[call.at].queueDeadline = now.advanced(milliseconds: UInt64(queue))
+            calls.slots[call.at].queueMilliseconds = queue
+            startQueueClock(call, now: now)
         }
         if flags.contains(.replyStream) {
             let usual = isAdministrative ? CallClocks.none : limits.streamClockMilliseconds
@@ -166,6 +176,14 @@ extension BrokerCore {
             calls.slots[call.at].idleMilliseconds = clocks.idle == 0 ? usual : clocks.idle
         }
         return deadline > now
+    }
+
+    /// Begins the clock of a wait in a queue: at the call's beginning, and anew when a worker had it and has it no more.
+    @inline(__always)
+    mutating func startQueueClock(_ call: CallIndex, now: MeshInstant) {
+        let queue = calls.slots[call.at].queueMilliseconds
+        guard queue != CallClocks.none else { return }
+        calls.slots[call.at].queueDeadline = now.advanced(milliseconds: UInt64(queue))
     }
 
     /// Gives a new call to a worker, to a queue, or to the shell.

@@ -71,15 +71,33 @@ extension BrokerCore {
     ) {
         leaveCaller(call)
         calls.slots[call.at].phase = .cancelling
-        calls.slots[call.at].deadline = CallSlot.never
+        // From here on the deadline is the worker's.
+        calls.slots[call.at].deadline = now.advanced(milliseconds: limits.cancelLossMilliseconds)
         calls.slots[call.at].graceEnds = now.advanced(milliseconds: limits.cancelGraceMilliseconds)
         calls.unlinkFromParent(call)
-        releaseHeld(calls.slots[call.at].body, into: &outbox)
-        calls.slots[call.at].body = .none
+        releaseBody(of: call, into: &outbox)
         let cancel = Cancel(status: status, id: calls.lease(call).wire, reason: reason)
-        send(to: calls.slots[call.at].worker, into: &outbox) { cancel.encode(to: &$0) }
+        let worker = calls.slots[call.at].worker
+        send(to: worker, into: &outbox) { cancel.encode(to: &$0) }
         armCall(call)
+        sessions.slots[worker.at].cancellingCount &+= 1
         endChildren(of: call, now: now, into: &outbox)
+        // Told by a timer, since a session is not to end in the middle of whatever cancelled the call.
+        guard sessions.slots[worker.at].cancellingCount > limits.cancelCountPerSession else { return }
+        calls.slots[call.at].deadline = now
+        armCall(call)
+    }
+
+    /// A worker has left a CANCEL unacknowledged for too long, or too many of them: it is not at its calls any more.
+    mutating func cancelIgnored(_ call: CallIndex, now: MeshInstant, into outbox: inout Outbox) {
+        let worker = calls.slots[call.at].worker
+        guard sessions.slots[worker.at].state == .active else { return }
+        let count = sessions.slots[worker.at].cancellingCount
+        let reason =
+            count > limits.cancelCountPerSession
+            ? "it has left \(count) CANCELs unacknowledged, and may leave \(limits.cancelCountPerSession)"
+            : "it did not acknowledge a CANCEL within \(limits.cancelLossMilliseconds) ms"
+        endSession(worker, .deaf, reason, farewell: .bye(.deadlineExceeded, reason), now: now, into: &outbox)
     }
 
     /// Frees the caller's request id.
@@ -100,11 +118,12 @@ extension BrokerCore {
         if calls.slots[call.at].timer != .none { wheel.cancel(calls.slots[call.at].timer) }
         calls.unlinkFromParent(call)
         if !calls.slots[call.at].firstChild.isNone { endChildren(of: call, now: now, into: &outbox) }
-        releaseHeld(calls.slots[call.at].body, into: &outbox)
+        releaseBody(of: call, into: &outbox)
         guard calls.slots[call.at].holdsWorker else { return calls.release(call) }
         let worker = calls.slots[call.at].worker
         let registration = calls.slots[call.at].registration
         if calls.slots[call.at].isOverdue { noLongerOverdue(call, now: now, into: &outbox) }
+        if calls.slots[call.at].phase == .cancelling { sessions.slots[worker.at].cancellingCount &-= 1 }
         calls.unlink(call, fromWorker: &sessions.slots[worker.at])
         calls.release(call)
         registry.returned(registration)

@@ -22,6 +22,11 @@ extension BrokerCore {
                 guard sessions.slots[index].generation == payload.generation else { continue }
                 drainTimerFired(SessionIndex(index), now: now, into: &outbox)
             case .registry: registryTimerFired(payload.index, now: now, into: &outbox)
+            case .pause:
+                guard UInt32(truncatingIfNeeded: registry.registrations[index].age) == payload.generation else {
+                    continue
+                }
+                pauseEnded(RegistrationIndex(index), now: now, into: &outbox)
             }
         }
     }
@@ -41,7 +46,10 @@ extension BrokerCore {
         calls.slots[call.at].timer = .none
         calls.slots[call.at].timerDue = CallSlot.never
         let slot = calls.slots[call.at]
-        if slot.deadline <= now { return deadlineMissed(call, .total, now: now, into: &outbox) }
+        if slot.deadline <= now {
+            if slot.phase == .cancelling { return cancelIgnored(call, now: now, into: &outbox) }
+            return deadlineMissed(call, .total, now: now, into: &outbox)
+        }
         switch slot.phase {
         case .free: preconditionFailure("a timer for a free call")
         case .queued:
@@ -73,7 +81,7 @@ extension BrokerCore {
             place = "at \(sessionTitle(slot.worker))" + (slot.hasStreamed ? ", after \(slot.replySequence) chunks" : "")
         case .free, .cancelling: preconditionFailure("deadlineMissed(_:) in phase \(slot.phase)")
         }
-        let message = "the \(clock) clock of the call to \(name) ran out after \(age) ms, \(place)"
+        let message = "the \(clock.name) clock of the call to \(name) ran out after \(age) ms, \(place)"
         let failure = Failure(
             .deadlineExceeded,
             message: message,
@@ -81,12 +89,12 @@ extension BrokerCore {
             flags: slot.phase == .queued && slot.reroutes == 0 ? .retryable : .outcomeUnknown
         )
         let fields = [
-            Attribute(name: "service", value: name), Attribute(name: "clock", value: "\(clock)"),
-            Attribute(name: "phase", value: "\(phase(of: call))"),
+            Attribute(name: "service", value: name), Attribute(name: "clock", value: clock.name),
+            Attribute(name: "phase", value: phase(of: call).name),
             Attribute(name: "caller", value: sessions.slots[slot.caller.at].name),
         ]
         notice(.warning, "mesh.call.deadline", message, fields, now: now, into: &outbox)
-        let fate = WorkerFate.cancel(.deadlineExceeded, "the \(clock) clock ran out")
+        let fate = WorkerFate.cancel(.deadlineExceeded, "the \(clock.name) clock ran out")
         failCall(call, failure, clock: clock, worker: fate, now: now, into: &outbox)
     }
 

@@ -33,10 +33,16 @@ extension BrokerCore {
             return fail(session, provide.id.wire, failure, into: &outbox)
         case .success(let checked): version = checked
         }
+        let principal = sessions.slots[session.at].principal
+        guard mayHold(payload.byteCount, principal) else {
+            outbox.release(payload.body)
+            counters.overBudget &+= 1
+            return fail(session, provide.id.wire, heldBytesFailure(principal), into: &outbox)
+        }
         if let replaced {
-            replace(replaced, provide, payload.body, into: &outbox)
+            replace(replaced, provide, payload, into: &outbox)
         } else {
-            register(provide, version, payload.body, session)
+            register(provide, version, payload, session)
         }
         end(session, provide.id, into: &outbox)
         settleRegistry(now: now, into: &outbox)
@@ -161,7 +167,7 @@ extension BrokerCore {
     private mutating func register(
         _ provide: Provide,
         _ version: SemanticVersion,
-        _ body: BodyHandle,
+        _ payload: Payload,
         _ session: SessionIndex
     ) {
         var slot = RegistrationSlot()
@@ -171,7 +177,7 @@ extension BrokerCore {
         slot.service = provide.service
         slot.version = version
         slot.sessionTakesWork = sessions.slots[session.at].takesWork
-        describe(&slot, provide, body)
+        describe(&slot, provide, payload)
         let isShadow = sessions.slots[session.at].isShadow
         let registration = registry.add(slot, isShadow: isShadow)
         sessions.slots[session.at].registrations.append(registration)
@@ -179,27 +185,30 @@ extension BrokerCore {
         if !isShadow { logChange(.added, registration) }
     }
 
-    private mutating func describe(_ slot: inout RegistrationSlot, _ provide: Provide, _ body: BodyHandle) {
+    private mutating func describe(_ slot: inout RegistrationSlot, _ provide: Provide, _ payload: Payload) {
         slot.methods = provide.methods
         slot.attributes = provide.attributes
         slot.capabilities = provide.capabilities
         slot.capacity = provide.capacity
         slot.weight = provide.weight
-        slot.body = body
-        if !body.isNone { ownBodyCount += 1 }
+        slot.body = payload.body
+        slot.bodyByteCount = payload.byteCount
+        guard !payload.body.isNone else { return }
+        ownBodyCount += 1
+        accounts.add(payload.byteCount, to: sessions.slots[slot.session.at].principal)
     }
 
     private mutating func replace(
         _ registration: RegistrationIndex,
         _ provide: Provide,
-        _ body: BodyHandle,
+        _ payload: Payload,
         into outbox: inout Outbox
     ) {
-        releaseHeld(registry.registrations[registration.at].body, into: &outbox)
+        releaseBody(of: registration, into: &outbox)
         let isShadow = registry.registrations[registration.at].state == .shadow
         if !isShadow { registry.leave(registration) }
         var slot = registry.registrations[registration.at]
-        describe(&slot, provide, body)
+        describe(&slot, provide, payload)
         registry.registrations[registration.at] = slot
         guard !isShadow else { return }
         registry.join(registration)
@@ -230,7 +239,8 @@ extension BrokerCore {
         let old = registry.registrations[registration.at]
         // More than may be claimed is cut: CAPACITY is not answered, and a FAIL would end the registration.
         let claimed = min(capacity.capacity, limits.capacity)
-        guard old.capacity != claimed || old.weight != capacity.weight else { return }
+        guard old.capacity != claimed || old.weight != capacity.weight || old.ceiling != .max else { return }
+        registry.registrations[registration.at].ceiling = .max
         registry.registrations[registration.at].capacity = claimed
         registry.registrations[registration.at].weight = capacity.weight
         guard registry.registrations[registration.at].state == .live else { return }
@@ -308,8 +318,7 @@ extension BrokerCore {
         if !isShadow { serviceNotice(false, registration, now: now, into: &outbox) }
         requests.remove(UInt64(slot.session.raw), slot.request)
         sessions.slots[slot.session.at].registrations.removeAll { $0 == registration }
-        releaseHeld(slot.body, into: &outbox)
-        registry.registrations[registration.at].body = .none
+        releaseBody(of: registration, into: &outbox)
         if !isShadow { logChange(.removed, registration) }
         registry.withdraw(registration)
     }
@@ -336,11 +345,14 @@ extension BrokerCore {
         )
     }
 
-    /// Gives back the core's reference of a body.
-    mutating func releaseHeld(_ body: BodyHandle, into outbox: inout Outbox) {
-        guard !body.isNone else { return }
+    /// Gives the payload of a registration back.
+    private mutating func releaseBody(of registration: RegistrationIndex, into outbox: inout Outbox) {
+        let slot = registry.registrations[registration.at]
+        guard !slot.body.isNone else { return }
         ownBodyCount &-= 1
-        outbox.release(body)
+        accounts.subtract(slot.bodyByteCount, from: sessions.slots[slot.session.at].principal)
+        registry.registrations[registration.at].body = .none
+        outbox.release(slot.body)
     }
 
     /// Reuse of a live id: the live one goes on.

@@ -139,6 +139,12 @@ extension BrokerCore {
         switch calls.slots[call.at].phase {
         case .dispatched, .accepted:
             calls.slots[call.at].refusals &+= 1
+            // Else the call would be the first that its worker is given again.
+            pause(
+                calls.slots[call.at].registration,
+                milliseconds: UInt64(refuse.retryAfterMilliseconds),
+                now: now
+            )
             let hasBegun = calls.slots[call.at].hasMoved
             guard !hasBegun, Int(calls.slots[call.at].refusals) < limits.refusalCount else {
                 let why = refuse.message.isEmpty ? "" : ": \(refuse.message)"
@@ -153,13 +159,35 @@ extension BrokerCore {
                 return failCall(call, afterLoss(of: call, failure), worker: .retire, now: now, into: &outbox)
             }
             counters.reroutes &+= 1
-            let registration = calls.slots[call.at].registration
             leaveWorker(call, now: now, into: &outbox)
             routeAgain(call, atHead: true, now: now, into: &outbox)
-            serve(registration, now: now, into: &outbox)
         case .cancelling: retire(call, now: now, into: &outbox)
         case .free, .queued: preconditionFailure("REFUSE for a lease in phase \(calls.slots[call.at].phase)")
         }
+    }
+
+    /// A worker has refused a call: it is given no more than it has had, until one of its calls ends, it sends CAPACITY,
+    /// or a short time is over.
+    private mutating func pause(_ registration: RegistrationIndex, milliseconds: UInt64, now: MeshInstant) {
+        guard registry.registrations[registration.at].state == .live else { return }
+        let isPaused = registry.registrations[registration.at].ceiling != .max
+        let others = registry.registrations[registration.at].inFlight &- 1
+        registry.setCeiling(registration, min(others, registry.registrations[registration.at].ceiling))
+        guard !isPaused else { return }
+        let most = limits.refusalPauseMilliseconds
+        let pause = milliseconds == 0 ? most / 10 : milliseconds
+        let payload = TimerPayload(
+            kind: .pause,
+            index: registration.raw,
+            generation: UInt32(truncatingIfNeeded: registry.registrations[registration.at].age)
+        )
+        _ = wheel.schedule(payload, at: now.advanced(milliseconds: max(1, min(pause, most))))
+    }
+
+    /// The time of a refusal's pause is over.
+    mutating func pauseEnded(_ registration: RegistrationIndex, now: MeshInstant, into outbox: inout Outbox) {
+        registry.setCeiling(registration, .max)
+        serve(registration, now: now, into: &outbox)
     }
 
     /// The frame's lease is not the session's: it came late, or the id is none that a worker may use.
@@ -194,6 +222,7 @@ extension BrokerCore {
         calls.slots[call.at].phase = .queued
         calls.slots[call.at].graceEnds = CallSlot.never
         calls.slots[call.at].requestCredit = StreamCredit()
+        startQueueClock(call, now: now)
         registry.returned(registration)
         registry.releaseIfIdle(registration)
         endChildren(of: call, now: now, into: &outbox)

@@ -488,6 +488,8 @@ extension BrokerCore {
     ) {
         let principal = sessions.slots[session.at].principal
         principals.records[principal.at].sessionCount -= 1
+        accounts.subtract(sessions.slots[session.at].overflowByteCount, from: principal)
+        sessions.slots[session.at].overflowByteCount = 0
         if !sessions.slots[session.at].nextTicket.isEmpty {
             tickets.setExpiry(
                 of: sessions.slots[session.at].nextTicket,

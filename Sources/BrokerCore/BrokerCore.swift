@@ -99,6 +99,8 @@ public struct BrokerCore: ~Copyable {
     var releasedBodies: [BodyHandle] = []
     /// Bodies of calls and registrations of which the core keeps a reference.
     var ownBodyCount = 0
+    /// The bytes of those bodies, and what the shell keeps for peers that are behind.
+    var accounts = ByteAccounts()
     /// Bodies of which the core keeps a reference.
     public var heldBodyCount: Int { ownBodyCount + kept.bodyCount }
     /// True after ``shutDown(reason:now:into:)``: nobody is taken in.

@@ -44,6 +44,8 @@ struct CallSlot {
 
     var caller = SessionIndex.none
     var request: UInt64 = 0
+    /// The caller's, whose the payload is as long as it is held.
+    var principal = PrincipalIndex.none
     var nextOfCaller = CallIndex.none
     var previousOfCaller = CallIndex.none
 
@@ -75,6 +77,8 @@ struct CallSlot {
     var graceEnds = CallSlot.never
     var deadline = CallSlot.never
     var queueDeadline = CallSlot.never
+    /// The clock of one wait in a queue; ``CallClocks/none`` for no bound.
+    var queueMilliseconds = CallClocks.none
     var firstChunkMilliseconds = CallClocks.none
     var idleMilliseconds = CallClocks.none
     /// Since when the stream's clock runs.
@@ -119,8 +123,9 @@ struct StreamCredit: Hashable {
     /// Adds credit, cut to the limits.
     mutating func grant(_ credit: Credit, limits: borrowing Limits) {
         let sum = messages.addingReportingOverflow(credit.messages)
-        messages = min(sum.overflow ? .max : sum.partialValue, limits.creditMessageCount)
-        bytes = min(bytes &+ Int64(credit.bytes), Int64(limits.creditByteCount))
+        // What was granted stays, should the limits have been lowered since.
+        messages = max(messages, min(sum.overflow ? .max : sum.partialValue, limits.creditMessageCount))
+        bytes = max(bytes, min(bytes &+ Int64(credit.bytes), Int64(limits.creditByteCount)))
     }
 
     /// Takes credit for a chunk; false when there is none.

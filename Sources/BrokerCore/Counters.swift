@@ -16,6 +16,8 @@ public struct Counters: Encodable, Sendable, Hashable {
         case offences
         /// It never read what was sent to it.
         case overflow
+        /// It did not acknowledge that calls were cancelled.
+        case deaf
         /// Its process ended.
         case processEnded
         /// An operator ended it, or its drain took too long.
@@ -31,6 +33,7 @@ public struct Counters: Encodable, Sendable, Hashable {
             case .silent: "silent"
             case .offences: "offences"
             case .overflow: "overflow"
+            case .deaf: "deaf"
             case .processEnded: "process-ended"
             case .kicked: "kicked"
             case .shutdown: "shutdown"
@@ -102,6 +105,8 @@ public struct Counters: Encodable, Sendable, Hashable {
     public var deadlines: UInt64 = 0
     /// Requests refused because a limit or a queue was full.
     public var exhausted: UInt64 = 0
+    /// Requests refused and sessions ended because no more bytes may be held.
+    public var overBudget: UInt64 = 0
     /// Notices that were held back because there were too many.
     public var noticesSuppressed: UInt64 = 0
     /// Sessions welcomed.
@@ -125,8 +130,8 @@ public struct Counters: Encodable, Sendable, Hashable {
 
     private enum Key: String, CodingKey {
         case framesIn, framesOut, calls, ends, fails, reroutes, refusals, lateFrames, chunks, eventsIn, eventsOut
-        case eventsDropped, denied, deadlines, exhausted, noticesSuppressed, sessionsOpened, sessionsRejected
-        case sessionsClosed, offences
+        case eventsDropped, denied, deadlines, exhausted, overBudget, noticesSuppressed, sessionsOpened
+        case sessionsRejected, sessionsClosed, offences
     }
 
     /// Writes the counters, those by kind as objects with the kinds' names.
@@ -147,6 +152,7 @@ public struct Counters: Encodable, Sendable, Hashable {
         try container.encode(denied, forKey: .denied)
         try container.encode(deadlines, forKey: .deadlines)
         try container.encode(exhausted, forKey: .exhausted)
+        try container.encode(overBudget, forKey: .overBudget)
         try container.encode(noticesSuppressed, forKey: .noticesSuppressed)
         try container.encode(sessionsOpened, forKey: .sessionsOpened)
         try container.encode(sessionsRejected, forKey: .sessionsRejected)

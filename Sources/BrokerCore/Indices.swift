@@ -70,6 +70,8 @@ struct TimerPayload: BitwiseCopyable, Sendable {
         case drain
         /// Calls that wait for a provider: ``RegistryTimer``.
         case registry
+        /// A registration's pause after a refusal; its age is the generation.
+        case pause
     }
 
     var kind: Kind

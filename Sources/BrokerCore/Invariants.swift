@@ -93,6 +93,7 @@ extension BrokerCore {
         var inFlight: [Int: UInt32] = [:]
         var leases: [Int: Int] = [:]
         var overdue: [Int: Int] = [:]
+        var cancelling: [Int: Int] = [:]
         var made: [Int: Int] = [:]
         for place in calls.slots.indices where calls.slots[place].phase != .free {
             let slot = calls.slots[place]
@@ -100,6 +101,7 @@ extension BrokerCore {
             guard slot.holdsWorker else { continue }
             inFlight[slot.registration.at, default: 0] += 1
             leases[slot.worker.at, default: 0] += 1
+            if slot.phase == .cancelling { cancelling[slot.worker.at, default: 0] += 1 }
             if slot.isOverdue { overdue[slot.worker.at, default: 0] += 1 }
         }
         for place in registry.registrations.indices where registry.registrations[place].state != .free {
@@ -112,6 +114,7 @@ extension BrokerCore {
             let slot = sessions.slots[place]
             if slot.leaseCount != leases[place] ?? 0 { problems.append("session \(slot.id): leases") }
             if slot.overdueCount != overdue[place] ?? 0 { problems.append("session \(slot.id): overdue calls") }
+            if slot.cancellingCount != cancelling[place] ?? 0 { problems.append("session \(slot.id): cancelled calls") }
             if slot.callCount != made[place] ?? 0 { problems.append("session \(slot.id): calls") }
             if !wheel.isPending(slot.timer) { problems.append("session \(slot.id): no timer watches it") }
         }
@@ -136,7 +139,7 @@ extension BrokerCore {
                 let key = pool.order(
                     member,
                     inFlight: registration.inFlight,
-                    capacity: registration.capacity,
+                    capacity: registration.room,
                     weight: registration.weight
                 )
                 if key != member.key { problems.append("pool \(pool.title): a stale order") }
@@ -152,12 +155,24 @@ extension BrokerCore {
 
     private func bodyProblems() -> [String] {
         var count = 0
+        var bytes: [Int: Int] = [:]
         for place in calls.slots.indices where calls.slots[place].phase != .free && !calls.slots[place].body.isNone {
             count += 1
+            bytes[calls.slots[place].principal.at, default: 0] += calls.slots[place].bodyByteCount
         }
         for slot in registry.registrations where !slot.body.isNone {
-            if slot.state == .live || slot.state == .shadow { count += 1 }
+            guard slot.state == .live || slot.state == .shadow else { continue }
+            count += 1
+            bytes[sessions.slots[slot.session.at].principal.at, default: 0] += slot.bodyByteCount
         }
-        return count == ownBodyCount ? [] : ["\(ownBodyCount) bodies counted, \(count) held"]
+        for place in sessions.slots.indices where sessions.slots[place].state == .active {
+            bytes[sessions.slots[place].principal.at, default: 0] += sessions.slots[place].overflowByteCount
+        }
+        var problems = count == ownBodyCount ? [] : ["\(ownBodyCount) bodies counted, \(count) held"]
+        for index in principals.records.indices where accounts.held(by: PrincipalIndex(index)) != bytes[index] ?? 0 {
+            problems.append("principal \(index): \(accounts.held(by: PrincipalIndex(index))) bytes counted")
+        }
+        if accounts.total != bytes.values.reduce(0, +) { problems.append("\(accounts.total) bytes counted in all") }
+        return problems
     }
 }

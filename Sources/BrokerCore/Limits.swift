@@ -48,6 +48,12 @@ public struct Limits: Sendable, Hashable {
     ///
     /// 64 MiB is what a small machine can spare.
     public var queueByteCount = 64 << 20
+    /// Bytes held for one principal, in payloads of calls and registrations and for its peers that are behind.
+    ///
+    /// A quarter of all: nobody takes the room of the others.
+    public var heldByteCountPerPrincipal = 256 << 20
+    /// Bytes held in all, in payloads of calls and registrations and for peers that are behind.
+    public var heldByteCount = 1 << 30
     /// Services that one session provides.
     public var serviceCountPerSession = 256
     /// Registrations in all.
@@ -88,6 +94,18 @@ public struct Limits: Sendable, Hashable {
     public var acceptMilliseconds: UInt64 = 3_000
     /// Time in which a worker acknowledges CANCEL before it is suspect, in milliseconds.
     public var cancelGraceMilliseconds: UInt64 = 2_000
+    /// Time in which a worker acknowledges CANCEL before its session is ended, in milliseconds.
+    ///
+    /// The call's slot is taken as long; a handler that is deaf for half a minute is better started anew.
+    public var cancelLossMilliseconds: UInt64 = 30_000
+    /// CANCELs that one worker may leave unacknowledged; beyond, its session is ended.
+    ///
+    /// Four callers may each give up all that they have in flight with it.
+    public var cancelCountPerSession = 16_384
+    /// How long a worker that refused a call is given no more than it has, at most, in milliseconds.
+    ///
+    /// Its own `retryAfterMilliseconds` counts up to this; without one it is a tenth.
+    public var refusalPauseMilliseconds: UInt64 = 1_000
     /// Refusals after which a call fails.
     public var refusalCount = 3
     /// Losses of a worker after which an idempotent call fails.

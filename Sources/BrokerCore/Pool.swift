@@ -182,6 +182,15 @@ extension Registry {
         }
     }
 
+    /// Says how many calls a worker may be given whatever its capacity is.
+    mutating func setCeiling(_ registration: RegistrationIndex, _ ceiling: UInt32) {
+        registrations[registration.at].ceiling = ceiling
+        for place in registrations[registration.at].memberships.indices {
+            let membership = registrations[registration.at].memberships[place]
+            reorder(membership.pool, Int(membership.place))
+        }
+    }
+
     /// Recomputes a member's key and restores the heap.
     @inline(__always)
     mutating func reorder(_ pool: PoolIndex, _ at: Int) {
@@ -195,7 +204,7 @@ extension Registry {
         let key = pools[pool.at].order(
             member,
             inFlight: registrations[registration].inFlight,
-            capacity: registrations[registration].capacity,
+            capacity: registrations[registration].room,
             weight: registrations[registration].weight
         )
         guard key != old else { return }

@@ -34,6 +34,8 @@ struct RegistrationSlot {
     var capacity: UInt32 = 0
     var weight: UInt32 = 100
     var inFlight: UInt32 = 0
+    /// How many calls it was seen to take, when it has just refused one more.
+    var ceiling = UInt32.max
     /// What its session allows: alive, not draining.
     var sessionTakesWork = true
     /// The pools it is in; its home, the exact one, first.
@@ -42,11 +44,14 @@ struct RegistrationSlot {
     var turn = 0
     /// The payload of its PROVIDE.
     var body = BodyHandle.none
+    var bodyByteCount = 0
     /// Grows with each registration, so that the newest can be told.
     var age: UInt64 = 0
 
     var isUsable: Bool { state == .live && sessionTakesWork && capacity > 0 }
-    var hasRoom: Bool { isUsable && inFlight < capacity }
+    /// How many calls it may be given.
+    var room: UInt32 { min(capacity, ceiling) }
+    var hasRoom: Bool { isUsable && inFlight < room }
     func method(_ name: String) -> MethodDescription? { methods.first { $0.name == name } }
 }
 

@@ -60,6 +60,10 @@ struct SessionSlot {
     /// The calls it works on, linked through ``CallSlot/nextOfWorker``.
     var firstLease = CallIndex.none
     var leaseCount = 0
+    /// Those of them that it was told to stop.
+    var cancellingCount = 0
+    /// Bytes that the shell holds for it since it is behind.
+    var overflowByteCount = 0
     var registrations: [RegistrationIndex] = []
     var subscriptionCount = 0
     /// The worker's own DRAIN, to be answered when its last call has ended.

@@ -175,9 +175,10 @@ struct TopicTable: Sendable {
     private static func grant(_ credit: Credit, _ limits: Limits, to subscription: inout Subscription?) {
         guard let messages = subscription?.creditMessages, let bytes = subscription?.creditBytes else { return }
         let (sum, overflow) = messages.addingReportingOverflow(credit.messages)
-        subscription?.creditMessages = overflow ? limits.creditMessageCount : min(sum, limits.creditMessageCount)
+        // What was granted stays, should the limits have been lowered since.
+        subscription?.creditMessages = max(messages, min(overflow ? .max : sum, limits.creditMessageCount))
         // At most 2^33 are added to what is at most 2^32; no overflow.
-        subscription?.creditBytes = min(bytes &+ Int64(credit.bytes), Int64(limits.creditByteCount))
+        subscription?.creditBytes = max(bytes, min(bytes &+ Int64(credit.bytes), Int64(limits.creditByteCount)))
     }
 
     private static func take(

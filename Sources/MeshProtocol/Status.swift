@@ -74,6 +74,17 @@ public enum Clock: UInt8, Sendable, CaseIterable {
     case firstChunk = 3
     /// The gap between two chunks of a stream.
     case idle = 4
+
+    /// The name that sentences and logs show.
+    public var name: String {
+        switch self {
+        case .none: "none"
+        case .total: "total"
+        case .queue: "queue"
+        case .firstChunk: "firstChunk"
+        case .idle: "idle"
+        }
+    }
 }
 
 /// Where a call was when it ended.
@@ -88,6 +99,17 @@ public enum CallPhase: UInt8, Sendable, CaseIterable {
     case accepted = 3
     /// Chunks had been delivered.
     case streaming = 4
+
+    /// The name that sentences and logs show.
+    public var name: String {
+        switch self {
+        case .none: "none"
+        case .queued: "queued"
+        case .dispatched: "dispatched"
+        case .accepted: "accepted"
+        case .streaming: "streaming"
+        }
+    }
 }
 
 /// How urgent a call is: calls of a higher band leave the queue first.
