@@ -51,12 +51,16 @@ int wiz_install_seccomp(const void *program, size_t byte_count) {
     return result_of(prctl(PR_SET_SECCOMP, (unsigned long)SECCOMP_MODE_FILTER, (unsigned long)&filter, 0UL, 0UL));
 }
 
-int wiz_landlock_scope(void) {
-    // Own definitions: headers older than the kernel know no scopes.
-    enum { create_ruleset = 444, restrict_self = 446, version_flag = 1, scope_abstract = 1, scope_signal = 2 };
+// Own definitions: headers older than the kernel know no scopes.
+enum { create_ruleset = 444, restrict_self = 446, version_flag = 1, scope_abstract = 1, scope_signal = 2 };
+
+int wiz_landlock_version(void) {
     const long version = syscall(create_ruleset, NULL, (size_t)0, (unsigned)version_flag);
-    if (version < 0) return -errno;
-    if (version < 6) return -EOPNOTSUPP;
+    return version < 0 ? 0 : (int)version;
+}
+
+int wiz_landlock_scope(void) {
+    if (wiz_landlock_version() < 6) return -EOPNOTSUPP;
     struct {
         uint64_t handled_access_fs, handled_access_net, scoped;
     } attributes = {0, 0, scope_abstract | scope_signal};

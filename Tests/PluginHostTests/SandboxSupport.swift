@@ -172,3 +172,52 @@ let sandboxWorks: Bool = {
     }
     return true
 }()
+
+/// A socket that listens while this value is there.
+final class TestServer: Sendable {
+    let name: String
+    let port: UInt16
+    private let file: Int32
+
+    init?(unix path: String) {
+        file = wiz_listen_unix(path)
+        (name, port) = (path, 0)
+        if file < 0 { return nil }
+    }
+
+    init?(abstract name: String) {
+        file = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        (self.name, port) = (name, 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(name.utf8)
+        withUnsafeMutableBytes(of: &address.sun_path) { path in
+            for (index, byte) in bytes.enumerated() { path[index + 1] = byte }
+        }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + 1 + bytes.count)
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(file, $0, length) }
+        }
+        guard bound == 0, listen(file, 8) == 0 else { return nil }
+    }
+
+    /// Listens on the loopback; what connects is answered with `hello`.
+    init?(port: UInt16) {
+        let file = wiz_listen_loopback(port)
+        self.file = file
+        guard file >= 0 else { return nil }
+        name = ""
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let told = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(file, $0, &length) }
+        }
+        guard told == 0 else { return nil }
+        self.port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(file) }
+}
+
+/// The version of Landlock that the kernel has; 0: none.
+let landlockVersion = Int(wiz_landlock_version())

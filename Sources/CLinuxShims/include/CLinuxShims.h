@@ -52,6 +52,8 @@ int wiz_become(uint32_t uid, uint32_t gid);
 int wiz_install_seccomp(const void *program, size_t byte_count);
 // Kills and abstract unix sockets reach nobody outside from here on; -ENOSYS or -EOPNOTSUPP where the kernel cannot.
 int wiz_landlock_scope(void);
+// The version of Landlock that the kernel has, 0 if none.
+int wiz_landlock_version(void);
 // This process becomes the parent of its descendants that lose theirs.
 int wiz_set_child_subreaper(void);
 // A mount namespace of its own, from which nothing gets out.

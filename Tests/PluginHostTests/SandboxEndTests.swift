@@ -1,0 +1,278 @@
+// How plugins end that do not want to: each within its bound, with the right cause, and with all that they started.
+
+import CLinuxShims
+import Glibc
+import Manifest
+import Synchronization
+import Testing
+
+@testable import PluginHost
+
+@Suite(.enabled(if: sandboxWorks), .timeLimit(.minutes(1)))
+struct SandboxEndTests {
+    /// Runs to the end, and says how and how long after the start.
+    private func run(
+        _ order: LaunchOrder,
+        _ launcher: SystemLauncher = testLauncher(),
+        until line: String? = nil,
+        then act: (any RunningProcess) -> Void = { _ in }
+    ) async throws -> (end: ProcessEnd, took: Duration, heard: Heard) {
+        let heard = Heard()
+        let process = try await launcher.launch(order, line: heard.hear)
+        if let line { await heard.wait(for: line) }
+        let begin = ContinuousClock.now
+        act(process)
+        let end = await process.end()
+        return (end, begin.duration(to: .now), heard)
+    }
+
+    @Test func `an exit code is told as it is`() async throws {
+        let place = try Place()
+        #expect(try await run(place.order(["exit", "3"])).end.cause == .exited(3))
+        #expect(try await run(place.order(["exit", "78"])).end.cause == .exited(78))
+        #expect(try await run(place.order(["exit", "0"])).end.cause == .exited(0))
+    }
+
+    @Test func `a crash is told by its signal with the last lines of standard error`() async throws {
+        let place = try Place()
+        let end = try await run(place.order(["crash"])).end
+        guard case .signalled(let signal) = end.cause else {
+            Issue.record("\(end.cause)")
+            return
+        }
+        // The first process of a namespace cannot kill itself by a signal; the trap after it can.
+        #expect([SIGKILL, SIGILL, SIGTRAP].contains(signal))
+        #expect(end.lastLines.first == "last words")
+    }
+
+    @Test func `SIGTERM reaches the plugin itself`() async throws {
+        let place = try Place()
+        let (end, took, _) = try await run(place.order(["polite"], grace: .seconds(20)), until: "polite") { $0.terminate() }
+        #expect(end.cause == .exited(0))
+        #expect(took < .seconds(5))
+    }
+
+    @Test func `what never heard of SIGTERM ends by it, as it would elsewhere`() async throws {
+        let place = try Place()
+        let (end, took, _) = try await run(place.order(["wait"], grace: .seconds(20)), until: "begin") { $0.terminate() }
+        #expect(end.cause == .signalled(SIGTERM))
+        #expect(took < .seconds(5))
+    }
+
+    @Test func `what is deaf to SIGTERM is killed after its grace`() async throws {
+        let place = try Place()
+        let (end, took, _) = try await run(place.order(["deaf"]), until: "deaf") { $0.terminate() }
+        #expect(end.cause == .signalled(SIGKILL))
+        #expect(took > .milliseconds(400) && took < .seconds(5))
+    }
+
+    @Test func `a memory hog is ended by its limit`() async throws {
+        let place = try Place()
+        let end = try await run(place.order(["hog"], limits: ProcessLimits(memoryBytes: 64 << 20))).end
+        switch end.cause {
+        case .outOfMemory(let limit): #expect(limit == 64 << 20)
+        case .watchdog(let text): #expect(text.hasPrefix("memory limit (RSS ") && text.contains("> 64 MB, watchdog"))
+        default: Issue.record("\(end.cause)")
+        }
+    }
+
+    @Test func `an endless loop is held to its share of a core, or ended`() async throws {
+        let place = try Place()
+        let launcher = testLauncher {
+            $0.cpuWindow = .seconds(1)
+            $0.watchInterval = .milliseconds(100)
+        }
+        let heard = Heard()
+        let order = place.order(["spin"], limits: ProcessLimits(cpuPercent: 20))
+        let process = try #require(try await launcher.launch(order, line: heard.hear) as? SystemProcess)
+        if process.group?.controllers.contains(.cpu) == true {
+            let root = try #require(process.root)
+            let before = ProcessTree.usage(of: root).cpu
+            try await Task.sleep(for: .seconds(1))
+            let used = ProcessTree.usage(of: root).cpu - before
+            #expect(used < .milliseconds(400))
+            process.kill()
+            #expect(await process.end().cause == .signalled(SIGKILL))
+        } else {
+            let end = await process.end()
+            guard case .watchdog(let text) = end.cause else {
+                Issue.record("\(end.cause)")
+                return
+            }
+            #expect(text.hasPrefix("processor limit ("))
+        }
+    }
+
+    @Test func `a fork bomb stays within its number of processes and is ended`() async throws {
+        let place = try Place()
+        let launcher = testLauncher { $0.watchInterval = .milliseconds(50) }
+        let heard = Heard()
+        let order = place.order(["bomb"], limits: ProcessLimits(processCount: 12))
+        let process = try #require(try await launcher.launch(order, line: heard.hear) as? SystemProcess)
+        let most = Mutex(0)
+        let counting = Task {
+            while !Task.isCancelled, let root = process.root {
+                let count = ProcessTree.members(of: root).count
+                most.withLock { $0 = max($0, count) }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        let end = await process.end()
+        counting.cancel()
+        guard case .watchdog(let text) = end.cause else {
+            Issue.record("\(end.cause)")
+            return
+        }
+        #expect(text.hasPrefix("process limit ("))
+        // Its own, and bubblewrap outside.
+        #expect(most.withLock { $0 } <= 13)
+    }
+
+    @Test func `a plugin that prints gigabytes is read in bounds and ends when it is told`() async throws {
+        let place = try Place()
+        let (end, took, heard) = try await run(place.order(["flood"]), until: "(the line is longer than") { $0.kill() }
+        #expect(end.cause == .signalled(SIGKILL))
+        #expect(took < .seconds(5))
+        #expect(heard.lines.allSatisfy { $0.text.utf8.count < 9000 })
+    }
+
+    @Test func `a plugin that closes its outputs is still a plugin that runs`() async throws {
+        let place = try Place()
+        let process = try await testLauncher().launch(place.order(["mute"])) { _, _ in }
+        try await Task.sleep(for: .milliseconds(200))
+        #expect((process as? SystemProcess)?.isEnded == false)
+        process.terminate()
+        #expect(await process.end().cause == .signalled(SIGTERM))
+    }
+
+    @Test(arguments: [Enforcement.require, .off])
+    func `what a plugin leaves behind ends with it`(_ enforcement: Enforcement) async throws {
+        let place = try Place()
+        let heard = Heard()
+        let process = try await testLauncher().launch(place.order(["leave"], enforcement: enforcement), line: heard.hear)
+        let root = try #require((process as? SystemProcess)?.root)
+        // Its line comes a moment before the other's: both have begun.
+        await heard.wait(for: "begin")
+        let members = ProcessTree.members(of: root)
+        let end = await process.end()
+        #expect(end.cause == .exited(0))
+        for member in members { #expect(isGone(member)) }
+    }
+
+    @Test func `several may wait for an end, and ending twice is once`() async throws {
+        let place = try Place()
+        let process = try await testLauncher().launch(place.order(["wait"])) { _, _ in }
+        async let first = process.end()
+        async let second = process.end()
+        process.kill()
+        process.kill()
+        process.terminate()
+        let ends = await [first, second]
+        #expect(ends.map(\.cause) == [.signalled(SIGKILL), .signalled(SIGKILL)])
+        process.terminate()
+    }
+
+    @Test func `a program that is not there, or is none, fails with its name`() async throws {
+        let place = try Place()
+        let launcher = testLauncher()
+        var failure = await #expect(throws: LaunchFailure.self) {
+            _ = try await launcher.launch(place.order([], program: "main.sh")) { _, _ in }
+        }
+        #expect(failure?.kind == .program)
+        #expect(failure?.reason == "the program \(place.path)/plugin/main.sh was not found; build the plugin first")
+        let path = place.path + "/plugin/main"
+        let file = open(path, O_CREAT | O_WRONLY, 0o755)
+        _ = write(file, "no program", 10)
+        close(file)
+        defer { unlink(path) }
+        failure = await #expect(throws: LaunchFailure.self) {
+            _ = try await launcher.launch(place.order([], program: "main")) { _, _ in }
+        }
+        #expect(failure?.kind == .program)
+        #expect(failure?.reason == "the program could not be run: /plugin/main: Exec format error")
+    }
+
+    @Test func `where no sandbox can be made, require refuses and prefer says what is not enforced`() async throws {
+        let place = try Place()
+        let launcher = testLauncher { $0.bubblewrap = "/nowhere/bwrap" }
+        let failure = await #expect(throws: LaunchFailure.self) {
+            _ = try await launcher.launch(place.order(["exit"])) { _, _ in }
+        }
+        #expect(failure?.kind == .notEnforceable)
+        #expect(failure?.reason.contains("bubblewrap is not installed: sudo apt-get install bubblewrap") == true)
+        let heard = Heard()
+        let process = try await launcher.launch(place.order(["exit", "4"], enforcement: .prefer), line: heard.hear)
+        #expect(await process.end().cause == .exited(4))
+        #expect(process.isolation.notEnforced.map(\.subject) == ["storage", "files", "processes"] + (geteuid() == 0 ? [] : ["privileges"]))
+        #expect(process.isolation["files"]?.description.contains("NOT ENFORCED: bubblewrap is not installed") == true)
+        let answers = try await ask(["socket:\(AF_INET):1:0"], in: place, enforcement: .prefer, launcher: launcher)
+        #expect(answers["socket:\(AF_INET):1:0"] == "EACCES")
+    }
+
+    @Test(arguments: [Enforcement.require, .off])
+    func `children end with a host that is killed`(_ enforcement: Enforcement) async throws {
+        let place = try Place()
+        let host = try HostProgram([
+            fixture("wizmesh-launch"), place.path, enforcement.rawValue, fixture("hostile-program"), "deaf",
+        ])
+        let words = try #require(host.readLine()).split(separator: " ")
+        let child = try #require(words.first == "child" ? words.last.flatMap { Int32($0) } : nil)
+        #expect(wiz_kill(child, 0) == 0)
+        host.kill()
+        let deadline = ContinuousClock.now + .seconds(5)
+        while !isGone(child), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(isGone(child))
+    }
+}
+
+/// A program that starts plugins, as a child of the test.
+final class HostProgram {
+    private let process: pid_t
+    private let output: Int32
+
+    init(_ arguments: [String]) throws {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw Place.Broken() }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        posix_spawn_file_actions_addclose(&actions, ends[0])
+        let program = fixture("sandbox-host")
+        var pointers: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var process: pid_t = 0
+        let code = posix_spawn(&process, program, &actions, nil, &pointers, environ)
+        close(ends[1])
+        output = ends[0]
+        self.process = process
+        guard code == 0 else { throw Place.Broken() }
+    }
+
+    deinit { close(output) }
+
+    func readLine() -> String? {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(output, &byte, 1) == 1 {
+            if byte == 0x0A { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(byte)
+        }
+        return nil
+    }
+
+    func kill() {
+        _ = wiz_kill(process, SIGKILL)
+        var status: Int32 = 0
+        waitpid(process, &status, 0)
+    }
+}
+
+/// Whether a process has ended, be it that it waits to be waited for.
+func isGone(_ process: Int32) -> Bool { wiz_kill(process, 0) == -ESRCH || isZombie(process) }
+
+/// Whether a process has ended and only waits to be waited for.
+func isZombie(_ process: Int32) -> Bool {
+    guard let text = readText("/proc/\(process)/stat"), let close = text.lastIndex(of: ")") else { return true }
+    return text[close...].dropFirst(2).first == "Z"
+}
