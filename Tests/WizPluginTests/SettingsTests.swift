@@ -65,6 +65,7 @@ struct SettingsTests {
         try environment.take(Array(#"{"config": {"a": 2}, "variables": {"WIZ_TICKET": "new"}}"#.utf8))
         #expect(try environment.config() == ["a": 2])
         #expect(environment["WIZ_TICKET"] == "new")
+        #expect(PluginEnvironment(variables: ["WIZ_EGRESS": "/run/proxy.sock"]).egressProxy == "/run/proxy.sock")
         try environment.take(Array("{}".utf8))
         #expect(environment["WIZ_TICKET"] == "new")
     }
