@@ -75,7 +75,8 @@ let package = Package(
         room(
             "Broker",
             dependencies: [
-                "BrokerCore", "MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", "ConfigDocument", log,
+                "BrokerCore", "MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", "ConfigDocument", "Manifest",
+                log,
             ]
         ),
         room("MeshClient", dependencies: ["MeshProtocol", "SemanticVersion", "ZeroMQ", "CLinuxShims", deque, log]),
@@ -83,7 +84,8 @@ let package = Package(
         room(
             "PluginHost",
             dependencies: [
-                "Manifest", "ConfigDocument", "SemanticVersion", "MeshClient", "MeshProtocol", "CLinuxShims", subprocess,
+                "Manifest", "ConfigDocument", "SemanticVersion", "MeshClient", "MeshProtocol", "CLinuxShims",
+                subprocess,
                 systemPackage, log,
             ]
         ),
@@ -125,7 +127,9 @@ let package = Package(
         ),
         tests(
             "BrokerTests",
-            dependencies: ["Broker", "BrokerCore", "ConfigDocument", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]
+            dependencies: [
+                "Broker", "BrokerCore", "ConfigDocument", "Manifest", "MeshProtocol", "ZeroMQ", "CLinuxShims", log,
+            ]
         ),
         tests("ZeroMQTests", dependencies: ["ZeroMQ", "CLinuxShims"]),
         tests("MeshClientTests", dependencies: ["MeshClient", "MeshProtocol", "ZeroMQ", "CLinuxShims", log]),
@@ -159,7 +163,13 @@ let package = Package(
                 "rogue-plugin", "wizmesh-launch", log,
             ]
         ),
-        tests("WizTests", dependencies: ["wiz", "ConfigDocument", "MeshClient", "MeshProtocol"]),
+        tests(
+            "WizTests",
+            dependencies: [
+                "wiz", "ConfigDocument", "Manifest", "MeshClient", "MeshProtocol",
+                "echo", "filesystem-access", "midnight-theme", "rogue-plugin", "ui",
+            ]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -46,7 +46,8 @@ final class TestRules: Sendable {
         let isStrict = isStrict
         file.withLock { file in
             file.principals[plugin.name] = Entry(permissions: permissions)
-            for service in Set(plugin.services.map(\.name) + [plugin.name]).sorted() {
+            let tags = Set(plugin.capabilities + plugin.services.flatMap(\.capabilities)).map { "capability." + $0 }
+            for service in Set(plugin.services.map(\.name) + [plugin.name] + tags).sorted() {
                 file.add(["allow": plugin.name, "provide": service])
             }
             guard !isStrict else { return }

@@ -37,7 +37,6 @@ struct Conformance: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        signal(SIGPIPE, SIG_IGN)
         let begin = ContinuousClock.now
         let settings = try settings()
         let subject: ConformanceSubject

@@ -331,7 +331,7 @@ final class ConformanceChecks: Sendable {
             )
         }
         guard topics.count(where: { $0 == "mesh.session.welcomed" }) == 1 else {
-            throw ConformanceEnd.failed("it lost its session meanwhile", advice: "Look at its log.")
+            throw ConformanceEnd.failed("it lost its session meanwhile", advice: job.lastWords)
         }
         return "HELLO, \(topics.count { $0 == "mesh.service.added" }) services, and BYE at the end"
     }
@@ -371,18 +371,14 @@ final class ConformanceChecks: Sendable {
         guard isWell else {
             throw ConformanceEnd.failed(
                 "it is not well \(when): it holds calls, or its session is not alive",
-                advice: "Look at its log."
+                advice: job.lastWords
             )
         }
     }
 
-    private func gone() -> ConformanceEnd { .failed("its session has ended", advice: "Look at its log.") }
+    private func gone() -> ConformanceEnd { .failed("its session has ended", advice: job.lastWords) }
 
     private func ended(_ when: String, _ end: ExitCause) -> ConformanceEnd {
-        let lines = job.lastLines
-        return .failed(
-            "it ended \(when): \(end)",
-            advice: lines.isEmpty ? "It wrote nothing." : "It last wrote: " + lines.joined(separator: " | ")
-        )
+        .failed("it ended \(when): \(end)", advice: job.lastWords)
     }
 }

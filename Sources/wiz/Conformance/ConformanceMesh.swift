@@ -115,7 +115,10 @@ final class ConformanceMesh: Sendable {
                     value: .object(["roles": .list([.string("plugin")]), "permissions": .list(permissions)])
                 )
             )
-            for service in Set(plugin.provides.map(\.service) + [plugin.name]).sorted() {
+            let tags = plugin.capabilities + plugin.provides.flatMap(\.capabilities)
+            for service in Set(plugin.provides.map(\.service) + [plugin.name] + tags.map { "capability." + $0 })
+                .sorted()
+            {
                 rules.append(.object(["allow": .string(plugin.name), "provide": .string(service)]))
             }
             for action in ["call", "publish", "subscribe"] {

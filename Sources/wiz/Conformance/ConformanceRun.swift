@@ -1,6 +1,7 @@
 // A conformance run from start to end: which check comes when, what each is bounded by, and what depends on what.
 
 import ConfigDocument
+import Glibc
 import Manifest
 import MeshClient
 import MeshProtocol
@@ -20,6 +21,8 @@ struct ConformanceRun: Sendable {
 
     /// Runs the checks after the one of the manifest.
     func run() async throws -> [ConformanceResult] {
+        // A process may end before it has read its settings.
+        signal(SIGPIPE, SIG_IGN)
         let mesh = try await ConformanceMesh.start(manifests)
         let results: [ConformanceResult]
         do {
@@ -124,7 +127,10 @@ struct ConformanceRun: Sendable {
             group.addTask { try await body() }
             group.addTask {
                 try await Task.sleep(for: bound)
-                throw ConformanceEnd.failed("it was not through after \(Units.text(bound))", advice: "Look at its log.")
+                throw ConformanceEnd.failed(
+                    "it was not through after \(Units.text(bound))",
+                    advice: "Some call of it, or its end, takes too long."
+                )
             }
             defer { group.cancelAll() }
             return try await group.next() ?? ""
