@@ -25,6 +25,7 @@ enum Inquiry {
                 return "?"
             }
             return outcome(wiz_connect_address(String(value[..<colon]), port, 1000))
+        case "proxy": return proxy(value)
         case "abstract": return outcome(wiz_try_abstract(value))
         case "unix": return outcome(wiz_connect_unix(value))
         case "read":
@@ -57,6 +58,19 @@ enum Inquiry {
         ETIMEDOUT: "ETIMEDOUT", EROFS: "EROFS", ENOSPC: "ENOSPC", ESRCH: "ESRCH", EAFNOSUPPORT: "EAFNOSUPPORT",
         EINVAL: "EINVAL", EHOSTUNREACH: "EHOSTUNREACH", EADDRNOTAVAIL: "EADDRNOTAVAIL", EFBIG: "EFBIG",
     ]
+
+    /// The status with which the proxy of the sandbox answers a request for a tunnel.
+    private static func proxy(_ place: String) -> String {
+        let file = wiz_connect_address("127.0.0.1", 3128, 5000)
+        guard file >= 0 else { return outcome(file) }
+        defer { close(file) }
+        let request = Array("CONNECT \(place) HTTP/1.1\r\n\r\n".utf8)
+        guard Glibc.write(file, request, request.count) == request.count else { return "no request" }
+        var answer = [UInt8](repeating: 0, count: 64)
+        let count = read(file, &answer, answer.count)
+        let words = String(decoding: answer.prefix(max(0, count)), as: UTF8.self).split(separator: " ")
+        return words.count > 1 ? String(words[1]) : "no answer"
+    }
 
     private static func write(in folder: String) -> String {
         let path = folder + "/wizmesh-probe-\(getpid())"

@@ -153,6 +153,7 @@ public final class SystemLauncher: ProcessLauncher {
         }
         let group = groups.make(order.label, order.limits)
         facts.joins = group?.joins ?? []
+        facts.groupHoldsProcesses = group?.controllers.contains(.pids) == true
         let plan = SandboxPlan(order, program: program, facts: facts)
         let report = IsolationReport(sandboxed: order, facts: facts, group: group, groups: groups)
         return try await start(

@@ -32,6 +32,7 @@ final class SystemProcess: RunningProcess {
         /// Why the host ended it, where it was not asked to.
         var verdict: ExitCause?
         var isTerminating = false
+        var isKilled = false
         /// What ended it was the host, in place of a signal's default effect that a first process does not have.
         var standIn: Int32?
     }
@@ -90,7 +91,9 @@ final class SystemProcess: RunningProcess {
         guard isFirst else { return }
         // The first process of a namespace has no default for SIGTERM: what would have ended it elsewhere ends it here.
         if isolation["processes"]?.isEnforced == true, SignalState(process: process)?.hasDefault(SIGTERM) == true {
-            state.withLock { $0.standIn = SIGTERM }
+            state.withLock { state in
+                if !state.isKilled { state.standIn = SIGTERM }
+            }
             kill()
             return
         }
@@ -102,6 +105,7 @@ final class SystemProcess: RunningProcess {
     }
 
     func kill() {
+        state.withLock { $0.isKilled = true }
         group?.kill()
         send(SIGKILL)
         guard let outer = root else { return }

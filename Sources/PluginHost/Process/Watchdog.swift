@@ -36,7 +36,7 @@ struct UsageMeter: Sendable {
     /// Takes a sample; a verdict is given once.
     mutating func take(_ sample: UsageSample, at now: Duration) -> ExitCause? {
         defer { last = (now, sample) }
-        return memory(sample) ?? cpu(sample, at: now) ?? starts(sample)
+        return memory(sample) ?? cpu(sample, at: now) ?? starts(sample, at: now)
     }
 
     private mutating func memory(_ sample: UsageSample) -> ExitCause? {
@@ -61,10 +61,14 @@ struct UsageMeter: Sendable {
         return .watchdog("processor limit (\(percent) % > \(limit) % for \((now - since).components.seconds) s, watchdog)")
     }
 
-    /// Eight looks in a row at which starts were refused are two seconds of a process that does nothing else.
-    private mutating func starts(_ sample: UsageSample) -> ExitCause? {
-        guard let limit = limits.processCount else { return nil }
-        let isFull = held.contains(.pids) ? sample.refusedStarts > (last?.sample.refusedStarts ?? 0) : sample.taskCount >= limit
+    /// Eight looks in a row are two seconds of a process that does nothing but start others: a group counts what it refused;
+    /// where there is none, all places are taken and a processor is busy.
+    private mutating func starts(_ sample: UsageSample, at now: Duration) -> ExitCause? {
+        guard let limit = limits.processCount, let last, now > last.at else { return nil }
+        let isBusy = (sample.cpu - last.sample.cpu) / (now - last.at) > 0.5
+        let isFull =
+            held.contains(.pids)
+            ? sample.refusedStarts > last.sample.refusedStarts : sample.taskCount >= limit && isBusy
         starting = isFull ? starting + 1 : 0
         guard starting >= 8 else { return nil }
         return .watchdog("process limit (\(sample.taskCount) of \(limit), and it goes on starting, watchdog)")

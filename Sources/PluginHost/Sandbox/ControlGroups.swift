@@ -213,8 +213,8 @@ final class ControlGroup: Sendable {
         controllers = Set(made.keys)
     }
 
-    /// The processes of the sandbox itself: bubblewrap outside, what it needs while it builds, the relay.
-    private static let own = 4
+    /// The processes of the sandbox itself: bubblewrap outside, and the relay of an egress proxy.
+    private static let own = 2
 
     /// The files into which the launcher writes itself.
     var joins: [String] { folders.map { $0 + "/cgroup.procs" } }

@@ -29,6 +29,8 @@ struct SandboxFacts: Hashable, Sendable {
     var stages = false
     /// `cgroup.procs` of the groups it joins.
     var joins: [String] = []
+    /// Whether one of them limits the number of processes.
+    var groupHoldsProcesses = false
     /// The folder with the egress proxy's socket.
     var egressFolder: String?
     /// How much `/tmp` and `/dev/shm` hold each.
@@ -125,7 +127,8 @@ struct SandboxPlan: Hashable, Sendable {
 
     private static func inside(_ order: LaunchOrder, _ facts: SandboxFacts) -> [String] {
         var limits = limits(order.limits)
-        if let count = order.limits.processCount {
+        // A group counts better: it knows what it refused.
+        if let count = order.limits.processCount, !facts.groupHoldsProcesses {
             limits.append("processes=\(count + (facts.egressFolder == nil ? 0 : 1))")
         }
         var words = limits.flatMap { ["--limit", $0] }

@@ -1,5 +1,6 @@
 // A host that tests kill: it starts one program and tells its process id, and waits for the program's end.
 
+import Glibc
 import PluginHost
 
 @main
@@ -21,10 +22,15 @@ enum SandboxHost {
         )
         do {
             let process = try await launcher.launch(order) { _, _ in }
-            print("child \(process.process)")
+            tell("child \(process.process)")
             _ = await process.end()
         } catch {
-            print("failed \(error)")
+            tell("failed \(error)")
         }
+    }
+
+    /// At once: a test waits for it at the other end of a pipe.
+    private static func tell(_ text: String) {
+        _ = (text + "\n").utf8CString.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count - 1) }
     }
 }
