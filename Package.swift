@@ -120,6 +120,12 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "sandbox-host",
+            dependencies: ["PluginHost"],
+            path: "Tests/Fixtures/sandbox-host/Sources",
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "rogue-plugin",
             dependencies: ["WizPlugin", "MeshProtocol", "ZeroMQ", "CLinuxShims"],
             path: "Tests/Fixtures/rogue-plugin/Sources",
@@ -153,7 +159,7 @@ let package = Package(
             "PluginHostTests",
             dependencies: [
                 "PluginHost", "Manifest", "ConfigDocument", "SemanticVersion", "CLinuxShims", "wizmesh-launch",
-                "hostile-program",
+                "hostile-program", "sandbox-host",
             ]
         ),
         tests(

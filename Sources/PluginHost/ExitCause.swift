@@ -49,8 +49,10 @@ enum ByteCount {
     static func text(_ count: Int64) -> String {
         let units: [(name: String, size: Int64)] = [("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)]
         guard let unit = units.first(where: { count >= $0.size }) else { return "\(count) bytes" }
+        if count >= 100 * unit.size || count % unit.size == 0 {
+            return "\((count + unit.size / 2) / unit.size) \(unit.name)"
+        }
         let tenths = (count * 10 + unit.size / 2) / unit.size
-        return tenths % 10 == 0 || tenths >= 1000
-            ? "\((tenths + 5) / 10) \(unit.name)" : "\(tenths / 10).\(tenths % 10) \(unit.name)"
+        return tenths % 10 == 0 ? "\(tenths / 10) \(unit.name)" : "\(tenths / 10).\(tenths % 10) \(unit.name)"
     }
 }

@@ -142,7 +142,9 @@ enum Launch {
 
     private static func tell(_ text: String, to failure: Int32) {
         let line = failure >= 0 ? text : "wizmesh-launch: \(text)\n"
-        _ = line.utf8CString.withUnsafeBytes { write(failure >= 0 ? failure : STDERR_FILENO, $0.baseAddress, $0.count - 1) }
+        _ = line.utf8CString.withUnsafeBytes {
+            write(failure >= 0 ? failure : STDERR_FILENO, $0.baseAddress, $0.count - 1)
+        }
     }
 }
 

@@ -80,7 +80,9 @@ struct Options {
             mounts.append((source, name))
         case "--account":
             let (uid, gid) = try Self.pair(word, value, separator: ":")
-            guard let uid = UInt32(uid), let gid = UInt32(gid) else { throw LaunchError("\(word) \(value): no numbers") }
+            guard let uid = UInt32(uid), let gid = UInt32(gid) else {
+                throw LaunchError("\(word) \(value): no numbers")
+            }
             account = (uid, gid)
         case "--limit":
             let (name, text) = try Self.pair(word, value)
@@ -106,7 +108,9 @@ struct Options {
         _ value: String,
         separator: Character = "="
     ) throws(LaunchError) -> (String, String) {
-        guard let middle = value.firstIndex(of: separator) else { throw LaunchError("\(word) \(value): no \(separator)") }
+        guard let middle = value.firstIndex(of: separator) else {
+            throw LaunchError("\(word) \(value): no \(separator)")
+        }
         return (String(value[..<middle]), String(value[value.index(after: middle)...]))
     }
 }

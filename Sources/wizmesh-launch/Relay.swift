@@ -64,7 +64,8 @@ struct Relay {
                 let near = polls[1 + 2 * index].revents
                 let far = polls[2 + 2 * index].revents
                 let isAlive =
-                    pairs[index].there.move(canRead: Self.reads(near)) && pairs[index].back.move(canRead: Self.reads(far))
+                    pairs[index].there.move(canRead: Self.reads(near))
+                    && pairs[index].back.move(canRead: Self.reads(far))
                 if !isAlive || pairs[index].isOver {
                     close(pairs[index].there.source)
                     close(pairs[index].there.target)

@@ -85,6 +85,8 @@ struct Supervisor {
         defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: 64 * 1024)
         let count = read(file, &bytes, bytes.count)
-        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: " ").compactMap {
+            pid_t($0)
+        }
     }
 }

@@ -47,7 +47,8 @@ struct SandboxEgressTests {
         #expect(!policy.grants("example.org", port: 443))
         #expect(policy.mayDial("93.184.216.34", for: "api.example.org", port: 443))
         let inside = [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+            "127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+            "0.0.0.0",
             "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1",
             "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "2001:db8::1", "not an address",
         ]
@@ -72,7 +73,9 @@ struct SandboxEgressTests {
         let tunnel = read("CONNECT API.example.org.:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(tunnel?.host == "api.example.org" && tunnel?.port == 443 && tunnel?.forwarded == nil)
         #expect(read("CONNECT [::1]:80 HTTP/1.1\r\n\r\n")?.host == "::1")
-        let plain = read("GET http://example.org/a?b=c HTTP/1.1\r\nHost: example.org\r\nProxy-Connection: keep-alive\r\n\r\n")
+        let plain = read(
+            "GET http://example.org/a?b=c HTTP/1.1\r\nHost: example.org\r\nProxy-Connection: keep-alive\r\n\r\n"
+        )
         #expect(plain?.host == "example.org" && plain?.port == 80)
         #expect(
             plain?.forwarded.map { String(decoding: $0, as: UTF8.self) }
@@ -81,7 +84,8 @@ struct SandboxEgressTests {
         let wrong = [
             "", "CONNECT", "CONNECT example.org HTTP/1.1\r\n\r\n", "CONNECT example.org:0 HTTP/1.1\r\n\r\n",
             "CONNECT example.org:99999 HTTP/1.1\r\n\r\n", "GET /path HTTP/1.1\r\n\r\n", "GET ftp://x/ HTTP/1.1\r\n\r\n",
-            "GET http://user@example.org/ HTTP/1.1\r\n\r\n", "CONNECT :443 HTTP/1.1\r\n\r\n", "CONNECT a:1 SPDY\r\n\r\n",
+            "GET http://user@example.org/ HTTP/1.1\r\n\r\n", "CONNECT :443 HTTP/1.1\r\n\r\n",
+            "CONNECT a:1 SPDY\r\n\r\n",
         ]
         for text in wrong { #expect(read(text) == nil, "\(text)") }
     }

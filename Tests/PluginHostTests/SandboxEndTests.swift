@@ -47,14 +47,18 @@ struct SandboxEndTests {
 
     @Test func `SIGTERM reaches the plugin itself`() async throws {
         let place = try Place()
-        let (end, took, _) = try await run(place.order(["polite"], grace: .seconds(20)), until: "polite") { $0.terminate() }
+        let (end, took, _) = try await run(place.order(["polite"], grace: .seconds(20)), until: "polite") {
+            $0.terminate()
+        }
         #expect(end.cause == .exited(0))
         #expect(took < .seconds(5))
     }
 
     @Test func `what never heard of SIGTERM ends by it, as it would elsewhere`() async throws {
         let place = try Place()
-        let (end, took, _) = try await run(place.order(["wait"], grace: .seconds(20)), until: "begin") { $0.terminate() }
+        let (end, took, _) = try await run(place.order(["wait"], grace: .seconds(20)), until: "begin") {
+            $0.terminate()
+        }
         #expect(end.cause == .signalled(SIGTERM))
         #expect(took < .seconds(5))
     }
@@ -149,7 +153,10 @@ struct SandboxEndTests {
     func `what a plugin leaves behind ends with it`(_ enforcement: Enforcement) async throws {
         let place = try Place()
         let heard = Heard()
-        let process = try await testLauncher().launch(place.order(["leave"], enforcement: enforcement), line: heard.hear)
+        let process = try await testLauncher().launch(
+            place.order(["leave"], enforcement: enforcement),
+            line: heard.hear
+        )
         let root = try #require((process as? SystemProcess)?.root)
         // Its line comes a moment before the other's: both have begun.
         await heard.wait(for: "begin")
@@ -203,7 +210,10 @@ struct SandboxEndTests {
         let heard = Heard()
         let process = try await launcher.launch(place.order(["exit", "4"], enforcement: .prefer), line: heard.hear)
         #expect(await process.end().cause == .exited(4))
-        #expect(process.isolation.notEnforced.map(\.subject) == ["storage", "files", "processes"] + (geteuid() == 0 ? [] : ["privileges"]))
+        #expect(
+            process.isolation.notEnforced.map(\.subject) == ["storage", "files", "processes"]
+                + (geteuid() == 0 ? [] : ["privileges"])
+        )
         #expect(process.isolation["files"]?.description.contains("NOT ENFORCED: bubblewrap is not installed") == true)
         let answers = try await ask(["socket:\(AF_INET):1:0"], in: place, enforcement: .prefer, launcher: launcher)
         #expect(answers["socket:\(AF_INET):1:0"] == "EACCES")

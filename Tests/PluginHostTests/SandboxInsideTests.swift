@@ -41,10 +41,13 @@ struct SandboxInsideTests {
 
     @Test func `no file is seen but the system's and the plugin's own`() async throws {
         let place = try Place()
-        let hidden = ["/etc/passwd", "/etc/shadow", "/root", "/home", "/var", "/sys", place.path, place.path + "/other/secret"]
+        let hidden = [
+            "/etc/passwd", "/etc/shadow", "/root", "/home", "/var", "/sys", place.path, place.path + "/other/secret",
+        ]
         let closed = ["/", "/usr", "/plugin", "/dev", "/run", "/etc", "/data", "/proc"]
         let open = ["/tmp", "/dev/shm"]
-        let questions = hidden.map { "read:" + $0 } + (closed + open).map { "write:" + $0 } + ["read:/plugin", "folder"]
+        let questions =
+            hidden.map { "read:" + $0 } + (closed + open).map { "write:" + $0 } + ["read:/plugin", "folder"]
         let answers = try await ask(questions, in: place)
         for path in hidden { #expect(answers["read:" + path] == "ENOENT", "\(path)") }
         for path in closed { #expect(answers["write:" + path] != "ok", "\(path)") }
@@ -86,7 +89,11 @@ struct SandboxInsideTests {
         #expect(answers["environment:WIZ_DATA"] == "/data")
         #expect(answers["environment:HOME"] == "/data")
         let heard = Heard()
-        let order = place.order(["write", "/data"], permissions: storage, limits: ProcessLimits(fileSizeBytes: 2 << 20))
+        let order = place.order(
+            ["write", "/data"],
+            permissions: storage,
+            limits: ProcessLimits(fileSizeBytes: 2 << 20)
+        )
         let end = try await testLauncher().launch(order, line: heard.hear).end()
         #expect(end.cause == .exited(0), "\(heard.lines)")
         #expect(heard.texts(.standardOutput).last == "wrote \(2 << 20) error \(EFBIG)")
@@ -153,7 +160,10 @@ struct SandboxInsideTests {
 
     @Test func `a report names what holds each thing`() async throws {
         let place = try Place()
-        let order = place.order(["exit"], limits: ProcessLimits(memoryBytes: 64 << 20, processCount: 8, openFileCount: 32))
+        let order = place.order(
+            ["exit"],
+            limits: ProcessLimits(memoryBytes: 64 << 20, processCount: 8, openFileCount: 32)
+        )
         let process = try await testLauncher().launch(order) { _, _ in }
         _ = await process.end()
         let report = process.isolation

@@ -78,7 +78,9 @@ final class LaunchFolder: Sendable {
                 pollfd(fd: isFailureOver ? status : -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: ended, events: Int16(POLLIN), revents: 0),
             ]
-            guard poll(&polls, 3, Int32(left.components.seconds * 1000) + 50) >= 0 || errno == EINTR else { return .late }
+            guard poll(&polls, 3, Int32(left.components.seconds * 1000) + 50) >= 0 || errno == EINTR else {
+                return .late
+            }
             if polls[0].revents != 0, Self.drain(failure, into: &told) { isFailureOver = true }
             if polls[1].revents != 0 || isFailureOver { _ = Self.drain(status, into: &states) }
             let text = String(decoding: told, as: UTF8.self)

@@ -60,7 +60,9 @@ enum ProcessTree {
         defer { closedir(listing) }
         var found: [Int32] = []
         while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             guard name.first != ".", let text = readText("/proc/\(process)/task/\(name)/children") else { continue }
             found += text.split(separator: " ").compactMap { Int32($0) }
         }

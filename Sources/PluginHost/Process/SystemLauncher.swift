@@ -229,7 +229,11 @@ public final class SystemLauncher: ProcessLauncher {
         case .late:
             process.kill()
             _ = await process.end()
-            throw LaunchFailure(.system, "its program did not run within \(configuration.startBound)", lastLines: process.lastLines)
+            throw LaunchFailure(
+                .system,
+                "its program did not run within \(configuration.startBound)",
+                lastLines: process.lastLines
+            )
         }
     }
 

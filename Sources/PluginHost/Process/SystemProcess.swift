@@ -154,7 +154,9 @@ final class SystemProcess: RunningProcess {
         pieces.egress?.stop()
         pieces.group?.remove()
         if let verdict { return ProcessEnd(cause: verdict, lastLines: tail.lines) }
-        if starved, let limit = limits.memoryBytes { return ProcessEnd(cause: .outOfMemory(limit: limit), lastLines: tail.lines) }
+        if starved, let limit = limits.memoryBytes {
+            return ProcessEnd(cause: .outOfMemory(limit: limit), lastLines: tail.lines)
+        }
         return ProcessEnd(cause: cause, lastLines: tail.lines)
     }
 
@@ -243,7 +245,9 @@ struct SignalState: Hashable, Sendable {
             text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
                 .flatMap { UInt64($0.dropFirst(name.count + 1).drop { $0 == "\t" || $0 == " " }, radix: 16) }
         }
-        guard let caught = mask("SigCgt"), let blocked = mask("SigBlk"), let ignored = mask("SigIgn") else { return nil }
+        guard let caught = mask("SigCgt"), let blocked = mask("SigBlk"), let ignored = mask("SigIgn") else {
+            return nil
+        }
         self.caught = caught
         self.blocked = blocked
         self.ignored = ignored

@@ -43,7 +43,9 @@ struct UsageMeter: Sendable {
         guard let limit = limits.memoryBytes, !held.contains(.memory) else { return nil }
         overMemory = sample.memoryBytes > limit ? overMemory + 1 : 0
         guard overMemory >= 2 else { return nil }
-        return .watchdog("memory limit (RSS \(ByteCount.text(sample.memoryBytes)) > \(ByteCount.text(limit)), watchdog)")
+        return .watchdog(
+            "memory limit (RSS \(ByteCount.text(sample.memoryBytes)) > \(ByteCount.text(limit)), watchdog)"
+        )
     }
 
     private mutating func cpu(_ sample: UsageSample, at now: Duration) -> ExitCause? {
@@ -58,7 +60,9 @@ struct UsageMeter: Sendable {
         let since = overCPUSince ?? last.at
         overCPUSince = since
         guard now - since >= cpuWindow else { return nil }
-        return .watchdog("processor limit (\(percent) % > \(limit) % for \((now - since).components.seconds) s, watchdog)")
+        return .watchdog(
+            "processor limit (\(percent) % > \(limit) % for \((now - since).components.seconds) s, watchdog)"
+        )
     }
 
     /// Eight looks in a row are two seconds of a process that does nothing but start others: a group counts what it refused;

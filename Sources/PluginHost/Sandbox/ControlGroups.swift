@@ -51,7 +51,8 @@ final class ControlGroups: Sendable {
     func reason(_ controller: Controller) -> String? {
         switch layout {
         case .unified: nil
-        case .separate(let parents, let reasons): parents[controller] == nil ? reasons[controller] ?? "no such controller" : nil
+        case .separate(let parents, let reasons):
+            parents[controller] == nil ? reasons[controller] ?? "no such controller" : nil
         case .none(let reason): reason
         }
     }
@@ -103,7 +104,9 @@ final class ControlGroups: Sendable {
     private func path(of controller: String) -> String {
         for line in ownText.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            if parts.count == 3, parts[1].split(separator: ",").contains(where: { $0 == controller }) || parts[1] == controller {
+            if parts.count == 3,
+                parts[1].split(separator: ",").contains(where: { $0 == controller }) || parts[1] == controller
+            {
                 return String(parts[2])
             }
         }
@@ -136,8 +139,11 @@ final class ControlGroups: Sendable {
             return .none(reason: "\(parent) cannot be made: \(errorText(errno))")
         }
         for controller in Controller.allCases {
-            for folder in [group, parent] where !ControlGroup.set(folder + "/cgroup.subtree_control", "+\(controller.rawValue)") {
-                return .none(reason: "\(folder) does not hand on the \(controller.rawValue) controller: \(errorText(errno))")
+            for folder in [group, parent]
+            where !ControlGroup.set(folder + "/cgroup.subtree_control", "+\(controller.rawValue)") {
+                return .none(
+                    reason: "\(folder) does not hand on the \(controller.rawValue) controller: \(errorText(errno))"
+                )
             }
         }
         sweep(parent)
@@ -149,9 +155,12 @@ final class ControlGroups: Sendable {
         guard let listing = opendir(parent) else { return }
         defer { closedir(listing) }
         while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             let parts = name.split(separator: "-")
-            guard parts.count >= 3, let owner = Int32(parts[parts.count - 2]), owner != host, wiz_kill(owner, 0) == -ESRCH
+            guard parts.count >= 3, let owner = Int32(parts[parts.count - 2]), owner != host,
+                wiz_kill(owner, 0) == -ESRCH
             else { continue }
             rmdir(parent + "/" + name)
         }
@@ -167,8 +176,13 @@ final class ControlGroup: Sendable {
     /// What is limited by it.
     let controllers: Set<Controller>
 
-    init?(unified folder: String, _ limits: ProcessLimits) {
+    convenience init?(unified folder: String, _ limits: ProcessLimits) {
         guard mkdir(folder, 0o755) == 0 else { return nil }
+        self.init(existing: folder, limits)
+    }
+
+    /// Takes a folder of version 2 that is there.
+    init(existing folder: String, _ limits: ProcessLimits) {
         folders = [folder]
         isUnified = true
         byController = Dictionary(uniqueKeysWithValues: Controller.allCases.map { ($0, folder) })
@@ -178,7 +192,9 @@ final class ControlGroup: Sendable {
             _ = Self.set(folder + "/memory.swap.max", "0")
             _ = Self.set(folder + "/memory.oom.group", "1")
         }
-        if let percent = limits.cpuPercent, Self.set(folder + "/cpu.max", "\(percent * 1000) 100000") { held.insert(.cpu) }
+        if let percent = limits.cpuPercent, Self.set(folder + "/cpu.max", "\(percent * 1000) 100000") {
+            held.insert(.cpu)
+        }
         if let count = limits.processCount, Self.set(folder + "/pids.max", "\(count + Self.own)") { held.insert(.pids) }
         controllers = held
     }

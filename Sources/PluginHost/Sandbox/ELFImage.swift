@@ -86,9 +86,13 @@ final class FileBytes {
         return pread(descriptor, &bytes, count, offset) == count ? bytes : nil
     }
 
-    func number(_ offset: UInt64) -> UInt64? { bytes(offset, 8).map { $0.reversed().reduce(0) { $0 << 8 | UInt64($1) } } }
+    func number(_ offset: UInt64) -> UInt64? {
+        bytes(offset, 8).map { $0.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+    }
     func word(_ offset: UInt64) -> UInt32? { bytes(offset, 4).map { $0.reversed().reduce(0) { $0 << 8 | UInt32($1) } } }
-    func short(_ offset: UInt64) -> UInt16? { bytes(offset, 2).map { $0.reversed().reduce(0) { $0 << 8 | UInt16($1) } } }
+    func short(_ offset: UInt64) -> UInt16? {
+        bytes(offset, 2).map { $0.reversed().reduce(0) { $0 << 8 | UInt16($1) } }
+    }
 
     /// A text that a zero ends.
     func text(_ offset: UInt64) -> String? {

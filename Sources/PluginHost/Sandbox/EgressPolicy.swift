@@ -34,7 +34,8 @@ struct EgressRequest: Hashable, Sendable {
         // One request for each connection: a second might be for another host.
         let kept = lines.dropFirst().filter { line in
             let name = line.prefix { $0 != ":" }.lowercased()
-            return !line.isEmpty && !["proxy-connection", "connection", "keep-alive", "proxy-authorization"].contains(name)
+            return !line.isEmpty
+                && !["proxy-connection", "connection", "keep-alive", "proxy-authorization"].contains(name)
         }
         let target = path.hasPrefix("/") ? String(path) : "/" + path
         let text = (["\(words[0]) \(target) HTTP/1.1"] + kept.map(String.init) + ["Connection: close", "", ""])
@@ -71,7 +72,8 @@ struct EgressPolicy: Hashable, Sendable {
         if Self.isPublic(bytes) { return true }
         if host == "localhost" { return Self.isLoopback(bytes) }
         return hosts.contains { pattern in
-            !pattern.matchesSubdomains && (pattern.port == nil || pattern.port == port) && Self.bytes(pattern.host) == bytes
+            !pattern.matchesSubdomains && (pattern.port == nil || pattern.port == port)
+                && Self.bytes(pattern.host) == bytes
         }
     }
 

@@ -45,7 +45,9 @@ final class EgressProxy: Sendable {
             throw LaunchFailure(.system, "\(folder) cannot be made: \(errorText(errno))")
         }
         listener = wiz_listen_unix(folder + "/" + SandboxPlan.Inside.proxySocket)
-        guard listener >= 0 else { throw LaunchFailure(.system, "the egress proxy in \(folder): \(errorText(listener))") }
+        guard listener >= 0 else {
+            throw LaunchFailure(.system, "the egress proxy in \(folder): \(errorText(listener))")
+        }
         if let account { chown(folder, account.uid, account.gid) }
         Worker.start(name: "wiz-egress") { [self] in accept() }
     }
@@ -96,7 +98,11 @@ final class EgressProxy: Sendable {
     private func serve(_ client: Int32) {
         defer { release(client) }
         guard let (head, rest) = readHead(client), let request = EgressRequest(head) else {
-            return answer(client, "400 Bad Request", "this proxy takes CONNECT host:port, and requests for http:// addresses")
+            return answer(
+                client,
+                "400 Bad Request",
+                "this proxy takes CONNECT host:port, and requests for http:// addresses"
+            )
         }
         let place = "\(request.host.contains(":") ? "[\(request.host)]" : request.host):\(request.port)"
         guard policy.grants(request.host, port: request.port) else {
@@ -121,7 +127,9 @@ final class EgressProxy: Sendable {
             state.withLock { $0.counts.dialled += 1 }
             say("egress: \(place) at \(address)")
             let first = request.forwarded ?? []
-            if request.forwarded == nil, !send(client, Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8)) { return }
+            if request.forwarded == nil, !send(client, Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8)) {
+                return
+            }
             guard send(server, first + rest) else { return }
             Splice(client, server).run()
         }
@@ -139,7 +147,10 @@ final class EgressProxy: Sendable {
         guard !allowed.isEmpty else {
             let list = addresses.joined(separator: ", ")
             return .failure(
-                Reason(text: "it is at \(list), within this machine or its networks; grant the address itself", isRefusal: true)
+                Reason(
+                    text: "it is at \(list), within this machine or its networks; grant the address itself",
+                    isRefusal: true
+                )
             )
         }
         var failure = ""

@@ -13,7 +13,11 @@ extension IsolationReport {
         case .hosts(let hosts):
             let names = hosts.map(\.description).joined(separator: ", ")
             lines.append(
-                Line(subject: "networking", rule: "only \(names)", mechanism: "empty network namespace, egress proxy\(filter)")
+                Line(
+                    subject: "networking",
+                    rule: "only \(names)",
+                    mechanism: "empty network namespace, egress proxy\(filter)"
+                )
             )
         case .all:
             lines.append(
@@ -38,7 +42,11 @@ extension IsolationReport {
         lines.append(Line(subject: "processes", rule: "its own only", mechanism: "pid namespace"))
         let user = facts.account.map { "user \($0.uid), " } ?? ""
         lines.append(
-            Line(subject: "privileges", rule: "none", mechanism: "\(user)user namespace, no capabilities, no new privileges\(filter)")
+            Line(
+                subject: "privileges",
+                rule: "none",
+                mechanism: "\(user)user namespace, no capabilities, no new privileges\(filter)"
+            )
         )
         self.init(lines: lines + Self.limits(order.limits, group, groups, hasNamespace: true))
     }
@@ -66,14 +74,23 @@ extension IsolationReport {
                 reason: reason
             )
         )
-        lines.append(Line(subject: "files", rule: "the system and its folder, read-only", mechanism: nil, reason: reason))
+        lines.append(
+            Line(subject: "files", rule: "the system and its folder, read-only", mechanism: nil, reason: reason)
+        )
         lines.append(Line(subject: "processes", rule: "its own only", mechanism: nil, reason: reason))
         if let account = facts.account {
             lines.append(
-                Line(subject: "privileges", rule: "none", mechanism: "user \(account.uid), no new privileges", reason: reason)
+                Line(
+                    subject: "privileges",
+                    rule: "none",
+                    mechanism: "user \(account.uid), no new privileges",
+                    reason: reason
+                )
             )
         } else {
-            lines.append(Line(subject: "privileges", rule: "none", mechanism: nil, reason: "it has the host's; \(reason)"))
+            lines.append(
+                Line(subject: "privileges", rule: "none", mechanism: nil, reason: "it has the host's; \(reason)")
+            )
         }
         self.init(lines: lines + Self.limits(order.limits, group, groups, hasNamespace: false))
     }

@@ -22,7 +22,9 @@ struct Machine: Sendable {
             launcher: launcher ?? "",
             launchFolder: ""
         )
-        let settings = ["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"]
+        let settings = [
+            "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime",
+        ]
         facts.settings = settings.filter { access($0, F_OK) == 0 }
         let network = [
             "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
@@ -50,7 +52,9 @@ struct Machine: Sendable {
     func explain(_ failure: any Error) -> String { explain("\(failure)") }
 
     func explain(_ text: String) -> String {
-        if text.contains("uid map") || text.contains("Creating new namespace") || text.contains("No permissions to create") {
+        if text.contains("uid map") || text.contains("Creating new namespace")
+            || text.contains("No permissions to create")
+        {
             if Self.setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
                 return """
                     \(text): AppArmor keeps user namespaces from programs without a profile \
@@ -70,7 +74,9 @@ struct Machine: Sendable {
         return text
     }
 
-    private static func setting(_ path: String) -> String? { readText(path, atMost: 64)?.split(separator: "\n").first.map(String.init) }
+    private static func setting(_ path: String) -> String? {
+        readText(path, atMost: 64)?.split(separator: "\n").first.map(String.init)
+    }
 
     private static func findLauncher(_ given: String?) -> String? {
         if let path = given ?? getenv("WIZ_LAUNCH").map({ String(cString: $0) }) {
@@ -83,7 +89,9 @@ struct Machine: Sendable {
     }
 
     private static func findBubblewrap(_ given: String?) -> String? {
-        if let path = given ?? getenv("WIZ_BWRAP").map({ String(cString: $0) }) { return access(path, X_OK) == 0 ? path : nil }
+        if let path = given ?? getenv("WIZ_BWRAP").map({ String(cString: $0) }) {
+            return access(path, X_OK) == 0 ? path : nil
+        }
         let places: [String] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
         return places.first { access($0, X_OK) == 0 }
     }
@@ -106,7 +114,10 @@ struct Machine: Sendable {
             var target = [CChar](repeating: 0, count: 4096)
             let count = readlink(path, &target, target.count - 1)
             guard count > 0 else { return nil }
-            return .link(path, target: String(decoding: target.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+            return .link(
+                path,
+                target: String(decoding: target.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            )
         }
     }
 

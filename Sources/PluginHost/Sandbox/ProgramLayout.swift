@@ -73,7 +73,9 @@ struct ProgramLayout: Hashable, Sendable {
             let name = real.split(separator: "/").last.map(String.init) ?? "program"
             inside = "/program/" + name
             bindings = [Binding(source: real, destination: inside)]
-            bindings += Self.resources(beside: real).map { Binding(source: $0.path, destination: "/program/" + $0.name) }
+            bindings += Self.resources(beside: real).map {
+                Binding(source: $0.path, destination: "/program/" + $0.name)
+            }
         }
         addLibraries(of: real, folder: folder)
     }

@@ -8,6 +8,7 @@ import Glibc
 import Manifest
 import MeshClient
 import MeshProtocol
+import PluginHost
 
 struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,9 +25,12 @@ struct Doctor: AsyncParsableCommand {
         var findings = [library(), system(), openFiles(), processHandles(), runFolder()]
         findings += meshFile()
         findings.append(await reach())
+        let isolation = await SystemLauncher().probe()
+        findings.append(sandbox(isolation))
         if !output.json {
             let style = Terminal.output.style
             for finding in findings { Terminal.output.write(finding.text(style)) }
+            show(isolation, style)
             let failed = findings.count { $0.verdict == .fail }
             let warned = findings.count { $0.verdict == .warn }
             Terminal.output.line(
@@ -38,10 +42,48 @@ struct Doctor: AsyncParsableCommand {
             Terminal.output.line(
                 JSON.object([
                     "ok": .boolean(!findings.contains { $0.verdict == .fail }), "checks": .list(findings.map(\.json)),
+                    "isolation": .list(isolation.map(json)),
                 ]).json
             )
         }
         if findings.contains(where: { $0.verdict == .fail }) { throw ExitCode(WizExit.failed.rawValue) }
+    }
+
+    /// One line for all that plugins may not do; the table follows.
+    private func sandbox(_ isolation: [SandboxFinding]) -> Finding {
+        let open = isolation.filter { !$0.isProven }
+        guard let first = open.first else {
+            return Finding(.ok, "isolation", "every permission and limit is enforced, seen just now")
+        }
+        let names = open.map(\.subject).joined(separator: ", ")
+        return Finding(
+            .warn,
+            "isolation",
+            "not enforced here: \(names)",
+            "\(first.detail)\nplugins with `enforcement: require`, the default, do not start until it is"
+        )
+    }
+
+    private func show(_ isolation: [SandboxFinding], _ style: Style) {
+        Terminal.output.line("")
+        Terminal.output.line(
+            style.bold("\(pad("isolation", to: 22))\(pad("proven now", to: 12))\(pad("mechanism", to: 50))seen")
+        )
+        for line in isolation {
+            let proven = pad(line.isProven ? "yes" : "NO", to: 12)
+            Terminal.output.line(
+                pad(line.subject, to: 22) + (line.isProven ? style.green(proven) : style.red(proven))
+                    + pad(clean(line.mechanism ?? "none"), to: 50) + clean(line.detail)
+            )
+        }
+        Terminal.output.line("")
+    }
+
+    private func json(_ line: SandboxFinding) -> JSON {
+        .object([
+            "subject": .string(line.subject), "mechanism": line.mechanism.map { .string($0) } ?? .null,
+            "proven": .boolean(line.isProven), "detail": .string(line.detail),
+        ])
     }
 
     private func library() -> Finding {
@@ -159,6 +201,7 @@ struct Doctor: AsyncParsableCommand {
 
     private func plugin(of entry: PluginEntry) -> [Finding] {
         let name = "plugin \(entry.name)"
+        if let host = entry.host { return [Finding(.ok, name, "runs on the machine of the host \(host)")] }
         do {
             let manifest = try PluginManifest.load(folder: entry.folder, checking: .location)
             if let executable = entry.executable {
@@ -179,12 +222,18 @@ struct Doctor: AsyncParsableCommand {
                     )
                 ]
             }
-            return [Finding(.ok, name, "\(manifest.version), \(entry.instances) instances")]
+            return [Finding(.ok, name, "\(manifest.version), \(Self.count(entry))")]
         } catch let errors as ConfigErrors {
             return errors.problems.map { Finding(.fail, name, $0.description) }
         } catch {
             return [Finding(.fail, name, "\(error)", "make build")]
         }
+    }
+
+    private static func count(_ entry: PluginEntry) -> String {
+        guard let instances = entry.instances else { return "as many instances as its manifest says" }
+        let (least, most) = (instances.lowerBound, instances.upperBound)
+        return least == most ? "\(least) instances" : "\(least) to \(most) instances"
     }
 
     private func reach() async -> Finding {

@@ -1,0 +1,317 @@
+// The pure parts of the sandbox: the exact words of bubblewrap, the filter, groups in a folder of files, the watchdog's
+// judgement, and what is read of /proc and of programs.
+
+import CLinuxShims
+import Glibc
+import Manifest
+import Testing
+
+@testable import PluginHost
+
+struct SandboxPlanTests {
+    private static let facts = SandboxFacts(
+        bubblewrap: "/usr/bin/bwrap",
+        system: [.folder("/usr"), .link("/bin", target: "usr/bin")],
+        settings: ["/etc/localtime"],
+        networkSettings: ["/etc/resolv.conf"],
+        launcher: "/opt/wiz/wizmesh-launch",
+        launchFolder: "/tmp/launch",
+        temporaryBytes: 1024
+    )
+
+    private static func order(
+        _ permissions: LaunchPermissions,
+        _ limits: ProcessLimits = ProcessLimits()
+    ) -> LaunchOrder {
+        LaunchOrder(
+            label: "echo#1@1",
+            program: "main",
+            arguments: ["--loud"],
+            folder: "/srv/echo",
+            permissions: permissions,
+            limits: limits,
+            meshFolder: "/run/mesh",
+            dataFolder: "/var/data/echo"
+        )
+    }
+
+    private static func program() throws -> ProgramLayout {
+        var layout = try ProgramLayout("/bin/sh", folder: "/srv/echo", searchPath: "")
+        layout.inside = "/plugin/main"
+        layout.bindings = []
+        return layout
+    }
+
+    @Test func `the words of a sandbox without permissions`() throws {
+        let limits = ProcessLimits(memoryBytes: 1 << 20, processCount: 7, openFileCount: 9)
+        let plan = SandboxPlan(Self.order(LaunchPermissions(), limits), program: try Self.program(), facts: Self.facts)
+        let expected = """
+            run --status /tmp/launch/status --failure /tmp/launch/failure --filter /tmp/launch/filter --scope -- \
+            /usr/bin/bwrap --unshare-all --unshare-user --disable-userns --uid 1000 --gid 1000 --cap-drop ALL \
+            --new-session --die-with-parent --as-pid-1 --hostname plugin --ro-bind /usr /usr --symlink usr/bin /bin \
+            --ro-bind-try /etc/localtime /etc/localtime --proc /proc --dev /dev --size 1024 --tmpfs /dev/shm \
+            --remount-ro /dev --size 1024 --tmpfs /tmp --ro-bind /srv/echo /plugin --ro-bind /run/mesh /run/wiz \
+            --ro-bind /opt/wiz/wizmesh-launch /run/wizmesh-launch --remount-ro / --chdir /plugin --json-status-fd 3 \
+            --seccomp 4 -- /run/wizmesh-launch inside --limit core=0 --limit data=270532608 --limit open-files=9 \
+            --limit processes=7 -- /plugin/main --loud
+            """
+        #expect(plan.arguments.joined(separator: " ") == expected)
+        #expect(plan.environment["WIZ_DATA"] == nil)
+        #expect(plan.environment["HTTPS_PROXY"] == nil)
+    }
+
+    @Test func `networking adds the host's network and names, storage a writable folder`() throws {
+        let permissions = LaunchPermissions(networking: .all, storage: true)
+        let plan = SandboxPlan(Self.order(permissions), program: try Self.program(), facts: Self.facts)
+        let words = plan.arguments.joined(separator: " ")
+        #expect(words.contains("--unshare-all --share-net --unshare-user"))
+        #expect(words.contains("--ro-bind-try /etc/resolv.conf /etc/resolv.conf"))
+        #expect(words.contains("--bind /var/data/echo /data"))
+        #expect(plan.environment["WIZ_DATA"] == "/data")
+    }
+
+    @Test func `networking with hosts keeps the empty network and adds a relay`() throws {
+        var facts = Self.facts
+        facts.egressFolder = "/tmp/launch/egress"
+        let hosts = [try #require(HostPattern("example.org:443"))]
+        let order = Self.order(LaunchPermissions(networking: .hosts(hosts)), ProcessLimits(processCount: 7))
+        let plan = SandboxPlan(order, program: try Self.program(), facts: facts)
+        let words = plan.arguments.joined(separator: " ")
+        #expect(!words.contains("--share-net"))
+        #expect(words.contains("--ro-bind /tmp/launch/egress /run/egress"))
+        #expect(words.contains("--limit processes=8 --relay 3128=/run/egress/proxy.sock"))
+        #expect(plan.environment["https_proxy"] == "http://127.0.0.1:3128")
+        #expect(plan.environment["WIZ_EGRESS"] == "/run/egress/proxy.sock")
+    }
+
+    @Test func `root mounts what the plugin's user could not reach, joins groups and becomes that user`() throws {
+        var facts = Self.facts
+        facts.account = Account(uid: 65534, gid: 65534)
+        facts.stages = true
+        facts.joins = ["/sys/fs/cgroup/pids/x/cgroup.procs"]
+        let words = SandboxPlan(Self.order(LaunchPermissions()), program: try Self.program(), facts: facts).arguments
+            .joined(separator: " ")
+        #expect(
+            words.contains("--join /sys/fs/cgroup/pids/x/cgroup.procs --stage /tmp/launch/stage --mount m0=/srv/echo")
+        )
+        #expect(words.contains("--account 65534:65534 --scope --"))
+        #expect(words.contains("--ro-bind /tmp/launch/stage/m0 /plugin --ro-bind /tmp/launch/stage/m1 /run/wiz"))
+    }
+
+    @Test(arguments: FilterArchitecture.allCases)
+    func `the filter answers each call as it should`(_ architecture: FilterArchitecture) {
+        let local = SeccompProgram(architecture, sockets: .local)
+        let internet = SeccompProgram(architecture, sockets: .internet)
+        let (socket, clone, unshare): (UInt32, UInt32, UInt32) =
+            architecture == .x86_64 ? (41, 56, 272) : (198, 220, 97)
+        func run(_ program: SeccompProgram, _ number: UInt32, _ argument: UInt32 = 0) -> UInt32 {
+            evaluate(program, architecture.auditNumber, number, argument)
+        }
+        let (allow, kill, access, permission): (UInt32, UInt32, UInt32, UInt32) =
+            (0x7FFF_0000, 0x8000_0000, 0x0005_000D, 0x0005_0001)
+        #expect(run(local, socket, 1) == allow)
+        for family: UInt32 in [0, 2, 10, 16, 17, 40] { #expect(run(local, socket, family) == access) }
+        for family: UInt32 in [1, 2, 10, 16] { #expect(run(internet, socket, family) == allow) }
+        for family: UInt32 in [0, 17, 38, 40] { #expect(run(internet, socket, family) == access) }
+        for number: UInt32 in [425, 426, 427] { #expect(run(local, number) == access) }
+        #expect(run(local, unshare) == permission)
+        #expect(run(local, 435) == 0x0005_0026)
+        #expect(run(local, clone, 0x1000_0000) == permission)
+        #expect(run(local, clone, 0x0001_0000) == allow)
+        #expect(run(local, architecture == .x86_64 ? 1 : 64) == allow)
+        if architecture == .x86_64 { #expect(run(local, 0x4000_0001) == access) }
+        #expect(evaluate(local, 0x4000_0003, 1, 0) == kill)
+        #expect(local.bytes.count == local.instructions.count * 8)
+    }
+
+    /// Runs a filter as the kernel would.
+    private func evaluate(
+        _ program: SeccompProgram,
+        _ architecture: UInt32,
+        _ number: UInt32,
+        _ argument: UInt32
+    ) -> UInt32 {
+        var accumulator: UInt32 = 0
+        var next = 0
+        while next < program.instructions.count {
+            let step = program.instructions[next]
+            next += 1
+            let passes: Bool
+            switch step.code {
+            case 0x20:
+                accumulator = step.value == 0 ? number : step.value == 4 ? architecture : argument
+                continue
+            case 0x06: return step.value
+            case 0x15: passes = accumulator == step.value
+            case 0x35: passes = accumulator >= step.value
+            case 0x45: passes = accumulator & step.value != 0
+            default: return 0
+            }
+            next += Int(passes ? step.jumpIfTrue : step.jumpIfFalse)
+        }
+        return 0
+    }
+
+    @Test func `a group of version 2 takes the limits, and tells of memory and refused starts`() throws {
+        let tree = try GroupTree()
+        tree.write("cgroup.controllers", "cpu memory pids")
+        tree.write("cgroup.procs", "\(getpid())\n")
+        tree.write("cgroup.type", "domain")
+        tree.write("cgroup.subtree_control", "")
+        tree.folder("wiz-host", ["cgroup.procs"])
+        tree.folder("wizmesh", ["cgroup.subtree_control"])
+        let groups = ControlGroups(root: tree.path, own: "0::/\n")
+        #expect(groups.layout == .unified(parent: tree.path + "/wizmesh"))
+        #expect(tree.read("wiz-host/cgroup.procs") == "\(getpid())")
+        #expect(groups.reason(.memory) == nil)
+        let name = "wizmesh/group"
+        let limits = ProcessLimits(memoryBytes: 4096, cpuPercent: 50, processCount: 6)
+        // The kernel makes a group's files with it; here they are there first, and the group is made around them.
+        tree.folder(name, ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max", "cgroup.kill"])
+        let group = ControlGroup(existing: tree.path + "/" + name, limits)
+        #expect(group.controllers == [.memory, .cpu, .pids])
+        #expect(tree.read(name + "/memory.max") == "4096")
+        #expect(tree.read(name + "/memory.swap.max") == "0")
+        #expect(tree.read(name + "/memory.oom.group") == "1")
+        #expect(tree.read(name + "/cpu.max") == "50000 100000")
+        #expect(tree.read(name + "/pids.max") == "8")
+        #expect(group.joins == [tree.path + "/wizmesh/group/cgroup.procs"])
+        #expect(!group.wasOutOfMemory)
+        tree.write(name + "/memory.events", "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\noom_group_kill 1\n")
+        tree.write(name + "/pids.events", "max 5\n")
+        #expect(group.wasOutOfMemory)
+        #expect(group.refusedStarts == 5)
+        group.kill()
+        #expect(tree.read(name + "/cgroup.kill") == "1")
+    }
+
+    @Test func `a group that others share is left alone, with the reason`() throws {
+        let tree = try GroupTree()
+        tree.write("cgroup.controllers", "cpu memory pids")
+        tree.write("cgroup.procs", "\(getpid())\n99999999\n")
+        tree.write("cgroup.type", "domain")
+        let groups = ControlGroups(root: tree.path, own: "0::/\n")
+        #expect(groups.reason(.cpu)?.hasPrefix("1 other processes are in the control group /") == true)
+        #expect(groups.make("x", ProcessLimits(memoryBytes: 1)) == nil)
+    }
+
+    @Test func `on version 1 each controller is taken where it is free`() throws {
+        let tree = try GroupTree()
+        for name in ["pids", "cpu", "memory"] { tree.folder(name, ["cgroup.procs"]) }
+        let groups = ControlGroups(root: tree.path, own: "8:pids:/\n4:memory:/somebody/else\n1:cpu,cpuacct:/\n0::/\n")
+        #expect(
+            groups.layout
+                == .separate(
+                    parents: [.pids: tree.path + "/pids/wizmesh", .cpu: tree.path + "/cpu/wizmesh"],
+                    reasons: [
+                        .memory:
+                            "the memory group /somebody/else belongs to whoever put this machine's processes into it"
+                    ]
+                )
+        )
+    }
+
+    @Test func `the watchdog judges memory by two looks and processor time by a window`() {
+        let limits = ProcessLimits(memoryBytes: 256 << 20, cpuPercent: 50)
+        var meter = UsageMeter(limits, held: [], cpuWindow: .seconds(10))
+        let over = UsageSample(memoryBytes: 312 << 20)
+        #expect(meter.take(over, at: .milliseconds(250)) == nil)
+        #expect(meter.take(UsageSample(memoryBytes: 200 << 20), at: .milliseconds(500)) == nil)
+        #expect(meter.take(over, at: .milliseconds(750)) == nil)
+        #expect(
+            meter.take(over, at: .milliseconds(1000)) == .watchdog("memory limit (RSS 312 MB > 256 MB, watchdog)")
+        )
+        var held = UsageMeter(limits, held: [.memory, .cpu])
+        for step in 1...100 { #expect(held.take(over, at: .seconds(step)) == nil) }
+        var spin = UsageMeter(limits, held: [], cpuWindow: .seconds(10))
+        for second in 0..<10 { #expect(spin.take(UsageSample(cpu: .seconds(second)), at: .seconds(second)) == nil) }
+        #expect(
+            spin.take(UsageSample(cpu: .seconds(10)), at: .seconds(10))
+                == .watchdog("processor limit (100 % > 50 % for 10 s, watchdog)")
+        )
+        var calm = UsageMeter(limits, held: [], cpuWindow: .seconds(10))
+        for second in 0..<60 {
+            #expect(calm.take(UsageSample(cpu: .milliseconds(500 * second)), at: .seconds(second)) == nil)
+        }
+    }
+
+    @Test func `what /proc says of a process is read, whatever its name`() throws {
+        let text = "42 (a) b) (c) S 1 42 42 0 -1 4194560 100 200 0 0 70 30 5 5 20 0 3 0 1000 1 1"
+        let stat = try #require(ProcessTree.Stat(text))
+        #expect(stat.threads == 3)
+        #expect(stat.cpu == .milliseconds(1100))
+        #expect(ProcessTree.privatePages("1000 300 100 1 0 200 0") == 200)
+        #expect(ProcessTree.Stat("nonsense") == nil)
+        let own = ProcessTree.usage(of: getpid())
+        #expect(own.taskCount >= 1 && own.memoryBytes > 0)
+    }
+
+    @Test func `what becomes of a signal is read from its masks`() throws {
+        let state = try #require(
+            SignalState("Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004000\n")
+        )
+        #expect(!state.hasDefault(SIGTERM))
+        #expect(!state.hasDefault(SIGPIPE))
+        #expect(state.hasDefault(SIGHUP))
+        #expect(SignalState("nothing") == nil)
+    }
+
+    @Test func `a process id is read from a whole line only`() {
+        #expect(LaunchFolder.process(in: Array("{ \"child-pid\": 12".utf8)) == nil)
+        #expect(LaunchFolder.process(in: Array("{ \"child-pid\": 123 }\n".utf8)) == 123)
+        #expect(LaunchFolder.process(in: Array("{ \"other\": 1 }\n{ \"child-pid\": 7, \"net\": 2 }\n".utf8)) == 7)
+        #expect(LaunchFolder.process(in: []) == nil)
+    }
+
+    @Test func `a program of the tests needs the Swift runtime, and a system program nothing`() throws {
+        let image = try #require(ELFImage(reading: fixture("hostile-program")))
+        let folders = image.libraryFolders(isSystem: ProgramLayout.isSystem)
+        #expect(image.needed.contains("libswiftCore.so") == !folders.isEmpty)
+        #expect(ELFImage(reading: "/bin/sh")?.libraryFolders(isSystem: ProgramLayout.isSystem) == [])
+        #expect(ELFImage(reading: "/etc/hostname") == nil)
+        #expect(ELFImage(reading: "/nowhere") == nil)
+    }
+
+    @Test func `byte counts are said in the largest unit that fits`() {
+        #expect(ByteCount.text(256 << 20) == "256 MB")
+        #expect(ByteCount.text(3 << 29) == "1.5 GB")
+        #expect(ByteCount.text(512) == "512 bytes")
+        #expect(ByteCount.text(312 * 1_048_576 + 500_000) == "312 MB")
+    }
+}
+
+/// A folder of plain files in place of a tree of groups. It ends with this value.
+private final class GroupTree {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/wiz-groups-XXXXXX\0".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Place.Broken() }
+        path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit { Self.remove(path) }
+
+    func write(_ name: String, _ text: String) { _ = writeFile(path + "/" + name, Array(text.utf8), mode: 0o644) }
+    func read(_ name: String) -> String? { readText(path + "/" + name) }
+
+    func folder(_ name: String, _ files: [String]) {
+        mkdir(path + "/" + name, 0o755)
+        for file in files { write(name + "/" + file, "") }
+    }
+
+    private static func remove(_ path: String) {
+        guard let listing = opendir(path) else { return }
+        var names: [String] = []
+        while let entry = readdir(listing) {
+            names.append(
+                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            )
+        }
+        closedir(listing)
+        for name in names where name != "." && name != ".." {
+            if unlink(path + "/" + name) != 0 { remove(path + "/" + name) }
+        }
+        rmdir(path)
+    }
+}
