@@ -17,3 +17,5 @@ for manifest in plugins/*/plugin.json; do
     rm -f "$folder/bin/$name"
     ln "$products/$name" "$folder/bin/$name" 2>/dev/null || cp "$products/$name" "$folder/bin/$name"
 done
+# The same program under the name by which people look for it.
+ln -sfn wiz "$products/create-project-wiz-plugin"

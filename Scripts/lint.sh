@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folders=()
-for folder in Sources Tests broker plugins Benchmarks/Sources; do [ -d "$folder" ] && folders+=("$folder"); done
+for folder in Sources Tests broker plugins templates Benchmarks/Sources; do [ -d "$folder" ] && folders+=("$folder"); done
 swift format lint --strict --parallel --recursive "${folders[@]}" Package.swift Benchmarks/Package.swift
 Scripts/check-imports.sh
 for script in Scripts/*.sh .ci/run; do bash -n "$script"; done

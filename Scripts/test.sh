@@ -11,6 +11,8 @@ step "build (debug, warnings are errors)"
 swift build --build-tests -Xswiftc -warnings-as-errors
 step "golden vectors match the specification"
 python3 Scripts/make-vectors.py --check
+step "wiz new has the templates as they stand"
+Scripts/embed-templates.py --check
 step "tests"
 # Each target in a process of its own: several count the process's descriptors and threads, and some block a thread.
 failed=()
@@ -21,5 +23,9 @@ done
 if [ ${#failed[@]} -gt 0 ]; then
     printf '\ntest: failed: %s\n' "${failed[*]}" >&2
     exit 1
+fi
+if [ $# -eq 0 ]; then
+    step "templates: made, built, tested, run"
+    Scripts/try-templates.sh
 fi
 printf '\ntest: everything passed\n'

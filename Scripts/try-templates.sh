@@ -21,7 +21,7 @@ build=${TEMPLATE_BUILD:-$root/.build-templates}
 
 # Starts a mesh of the folders and waits, at most a minute, until it is ready.
 start() {
-    "$wiz" up --ready-file "$work/ready" "$@" >"$work/log" 2>&1 &
+    (cd "$work" && exec "$wiz" up --ready-file "$work/ready" "$@" >"$work/log" 2>&1) &
     mesh=$!
     for _ in $(seq 600); do
         [ ! -e "$work/ready" ] || return 0
