@@ -272,6 +272,23 @@ struct SandboxPlanTests {
         #expect(ELFImage(reading: "/nowhere") == nil)
     }
 
+    @Test(.enabled(if: sandboxWorks), .timeLimit(.minutes(1)))
+    func `the probe proves every permission and limit, or says why not`() async {
+        let findings = await testLauncher().probe()
+        #expect(
+            findings.map(\.subject) == [
+                "networking", "networking with hosts", "storage", "files", "processes", "privileges", "memory", "cpu",
+                "pids",
+                "open files",
+            ]
+        )
+        for finding in findings { #expect(finding.isProven, "\(finding)") }
+        let without = await testLauncher { $0.bubblewrap = "/nowhere/bwrap" }.probe()
+        for finding in without.prefix(6) {
+            #expect(!finding.isProven && finding.detail.contains("apt-get install bubblewrap"), "\(finding)")
+        }
+    }
+
     @Test func `byte counts are said in the largest unit that fits`() {
         #expect(ByteCount.text(256 << 20) == "256 MB")
         #expect(ByteCount.text(3 << 29) == "1.5 GB")
@@ -280,7 +297,7 @@ struct SandboxPlanTests {
     }
 }
 
-/// A folder of plain files in place of a tree of groups. It ends with this value.
+/// A folder of plain files in place of a tree of groups, which ends with this value.
 private final class GroupTree {
     let path: String
 

@@ -7,7 +7,7 @@ import Manifest
 import PluginHost
 import Synchronization
 
-/// A temporary folder with what an order names. It ends with this value.
+/// A temporary folder with what an order names, which ends with this value.
 final class Place: Sendable {
     let path: String
     private let listener: Int32

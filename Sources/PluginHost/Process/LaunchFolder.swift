@@ -28,6 +28,7 @@ final class LaunchFolder: Sendable {
     /// - Parameters:
     ///   - account: The user who must be able to pass through the folder.
     ///   - filter: What goes into the file `filter`.
+    /// - Throws: why there is no such folder.
     init(account: Account?, filter: [UInt8]) throws(LaunchFailure) {
         let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(root)/wiz-launch-XXXXXX\0".utf8CString)

@@ -32,6 +32,7 @@ final class ControlGroups: Sendable {
     /// - Parameters:
     ///   - root: Where groups are mounted.
     ///   - own: What `/proc/self/cgroup` says; nil: it is read.
+    ///   - host: The process that makes the groups.
     init(root: String, own: String? = nil, host: Int32 = getpid()) {
         self.root = root
         self.host = host

@@ -40,6 +40,7 @@ struct ProgramLayout: Hashable, Sendable {
     ///   - program: As an order names it.
     ///   - folder: The plugin's folder.
     ///   - searchPath: Where a program without a slash is looked for.
+    /// - Throws: that it is not there, or may not be executed.
     init(_ program: String, folder: String, searchPath: String) throws(LaunchFailure) {
         let folder = realPath(folder) ?? folder
         var found: String

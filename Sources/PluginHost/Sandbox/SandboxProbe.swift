@@ -214,7 +214,7 @@ private struct ProbeAnswers {
     var failure: String?
 }
 
-/// Folders for a probe, with a socket in place of the broker's. They end with this value.
+/// Folders for a probe, with a socket in place of the broker's, which end with this value.
 private final class ProbeBench: Sendable {
     let path: String
     private let listener: Int32
