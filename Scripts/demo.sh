@@ -60,7 +60,7 @@ field() { grep -oE "\"$1\":(\"[^\"]*\"|[0-9]+)" | head -1 | sed -E 's/^"[^"]*":/
 milliseconds() { printf '%s' $(($(date +%s%N) / 1000000)); }
 
 printf '%sWizmesh: a plugin mesh on real processes%s\n' "$bold" "$plain"
-say "A broker and eight plugin processes start; every line below comes from them."
+say "A broker and nine plugin processes start; every line below comes from them."
 
 title "Start: one command, the broker and its plugins, each a process of its own"
 began=$(milliseconds)
@@ -75,7 +75,7 @@ good "ready after $(($(milliseconds) - began)) ms"
 
 title "Discovery: who is there, and what they offer"
 run plugins
-check "eight plugin processes are registered" '[ "$(grep -cE "echo|ngram-llm|ui|midnight|filesystem" <<<"$output")" -ge 6 ]'
+check "nine plugin processes are registered" '[ "$(grep -cE "^(echo|ngram-llm|ui|midnight|filesystem|sandbox)" <<<"$output")" -eq 9 ]'
 run services
 check "services with versions and methods are listed" 'grep -q "echo" <<<"$output" && grep -q "2.1.0" <<<"$output"'
 
@@ -150,6 +150,45 @@ took=$(($(milliseconds) - began))
 show "$(cat "$work/killed")"
 check "the caller was told after $took ms that the outcome is unknown" '[ $code -eq 7 ] && [ $took -lt 500 ]'
 check "and the plugin is back" 'until_true 10 "\"$wiz\" call echo@^2.about >/dev/null 2>&1"'
+
+title "A crash: the cause with its last words, and the plugin is back"
+run call sandbox-probe.crash
+check "the caller is told at once, with the signal" '[ $code -eq 7 ] && grep -q "SIGABRT" <<<"$output"'
+check "the host started it again" 'until_true 10 "\"$wiz\" call sandbox-probe.about >/dev/null 2>&1"'
+run logs sandbox-probe --lines 8
+check "its last words are kept" 'grep -q "crashing, as it was told to" <<<"$output"'
+
+title "A hot reload under load: the next generation takes over and no call is lost"
+say "2000 calls a second to echo, while it is reloaded three times:"
+"$wiz" bench 'echo@^1.about' --rate 2000 --duration 4s --json >"$work/load" 2>&1 &
+load=$!
+until_true 10 '"$wiz" metrics 2>/dev/null | grep -q "echo.about"'
+for number in 1 2 3; do
+    run reload echo
+    check "reload $number: the next generation serves" '[ $code -eq 0 ]'
+done
+wait $load
+code=$?
+calls=$(field calls <"$work/load")
+lost=$(grep -oE '"failures":\{[^}]*\}' "$work/load" | grep -oE ':[0-9]+' | tr -d : | awk '{ sum += $1 } END { print sum + 0 }')
+check "$calls calls, ${lost:=0} lost" '[ $code -eq 0 ] && [ "$lost" -eq 0 ] && [ "${calls:-0}" -gt 4000 ]'
+
+title "A sandbox: the kernel stops a plugin that tries the network and its neighbour's files"
+run call sandbox-probe.about
+check "it has no capabilities and sees no process but its own" 'grep -q "\"capabilities\": *\"0*\"" <<<"$output" && [ "$(grep -oE "\"processes\": *\[[^]]*\]" <<<"$output" | grep -oE "[0-9]+" | wc -l)" -le 3 ]'
+run call sandbox-probe.connect '{"address":"192.0.2.1","port":80}'
+check "no network" 'grep -qE "\"allowed\": *false" <<<"$output"'
+run call sandbox-probe.open "{\"path\":\"$PWD/plugins/filesystem-access/plugin.json\"}"
+check "no file of its neighbour" 'grep -qE "\"allowed\": *false" <<<"$output"'
+run call sandbox-probe.open '{"path":"/plugin/new","write":true}'
+check "nothing written in its own folder" 'grep -qE "\"allowed\": *false" <<<"$output"'
+
+title "A limit: a plugin that takes more memory than it may have is ended, its neighbours go on"
+run call sandbox-probe.hog '{"megabytes":1500}'
+check "its caller is told" '[ $code -eq 7 ]'
+check "the host knows the cause: its memory limit" 'until_true 5 "\"$wiz\" plugins --json | grep -q \"memory limit\""'
+show "$(grep 'sandbox-probe.*ended' "$work/log" | tail -1)"
+check "and echo still answers" '"$wiz" call "echo@^1.about" >/dev/null 2>&1'
 
 title "Stop: plugins in reverse order, then the broker"
 kill -TERM "$mesh"
