@@ -172,8 +172,8 @@ let package = Package(
         tests(
             "WizTests",
             dependencies: [
-                "wiz", "ConfigDocument", "Manifest", "MeshClient", "MeshProtocol",
-                "echo", "filesystem-access", "midnight-theme", "rogue-plugin", "ui",
+                "wiz", "ConfigDocument", "Manifest", "MeshClient", "MeshProtocol", "PluginHost",
+                "echo", "filesystem-access", "midnight-theme", "rogue-plugin", "ui", "wizmesh-launch",
             ]
         ),
     ],

@@ -3,6 +3,7 @@
 import ConfigDocument
 import Glibc
 import Manifest
+import PluginHost
 import Testing
 
 @testable import wiz
@@ -10,6 +11,16 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct ConformanceTests {
     private static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/"
+
+    /// Where the programs are that were built beside these tests.
+    private static let products: Result<String, any Error> = Result {
+        let bundle = try #require(CommandLine.arguments.first { $0.hasSuffix(".xctest") })
+        return bundle.lastIndex(of: "/").map { String(bundle[..<$0]) } ?? "."
+    }
+
+    private static let launcher: Result<any ProcessLauncher, any Error> = Result {
+        SystemLauncher(.init(launcher: try products.get() + "/wizmesh-launch"))
+    }
 
     /// A plugin's folder with its manifest and its program, which was built beside these tests.
     private final class Copy {
@@ -19,8 +30,7 @@ struct ConformanceTests {
             var template = Array("/tmp/wiz-conform-test-XXXXXX".utf8CString)
             folder = try #require(mkdtemp(&template).map { String(cString: $0) })
             try Self.write(Array(manifest.utf8), to: folder + "/plugin.json")
-            let bundle = try #require(CommandLine.arguments.first { $0.hasSuffix(".xctest") })
-            let products = bundle.lastIndex(of: "/").map { String(bundle[..<$0]) } ?? "."
+            let products = try ConformanceTests.products.get()
             mkdir(folder + "/bin", 0o755)
             try Self.copy(products + "/" + name, to: folder + "/bin/" + name)
         }
@@ -31,7 +41,8 @@ struct ConformanceTests {
             ConformanceSubject(
                 folder: folder,
                 manifest: try PluginManifest.load(folder: folder, checking: .executable),
-                config: .mapping([])
+                config: .mapping([]),
+                launcher: try ConformanceTests.launcher.get()
             )
         }
 

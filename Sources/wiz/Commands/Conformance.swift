@@ -4,6 +4,7 @@ import ArgumentParser
 import ConfigDocument
 import Glibc
 import Manifest
+import PluginHost
 
 struct Conformance: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -77,12 +78,15 @@ struct Conformance: AsyncParsableCommand {
         if !report.isGood { throw ExitCode(WizExit.pluginFailed.rawValue) }
     }
 
+    private static let launcher = SystemLauncher()
+
     private static func subject(_ folder: String, _ config: JSON) throws(ConfigErrors) -> ConformanceSubject {
         let folder = absolutePath(folder)
         return ConformanceSubject(
             folder: folder,
             manifest: try PluginManifest.load(folder: folder, checking: .executable),
-            config: config
+            config: config,
+            launcher: launcher
         )
     }
 

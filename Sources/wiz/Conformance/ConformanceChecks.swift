@@ -25,10 +25,11 @@ final class ConformanceChecks: Sendable {
         self.job = job
     }
 
-    /// A method with one reply that answered its sample, one that may be repeated if there is one.
+    /// A method that answered its sample: rather one that may be repeated, rather one with one reply.
     var bestSample: ConformanceProbe? {
-        let probes = answering.withLock { $0 }.filter(\.directions.isEmpty)
-        return probes.first(where: \.isIdempotent) ?? probes.first
+        let probes = answering.withLock { $0 }
+        let unary = probes.filter(\.directions.isEmpty)
+        return unary.first(where: \.isIdempotent) ?? unary.first ?? probes.first { $0.directions == .replies }
     }
 
     // MARK: Start

@@ -19,7 +19,7 @@ struct ConformanceReload: Sendable {
     private static let callers = 4
 
     func run() async throws -> String {
-        guard let probe else { throw ConformanceEnd.skipped("no method with one reply answered its sample with OK") }
+        guard let probe else { throw ConformanceEnd.skipped("no method answered its sample with OK") }
         guard subject.manifest.lifecycle.reload == .overlap else {
             throw ConformanceEnd.skipped("it reloads exclusively: the old process ends before the new one starts")
         }

@@ -13,6 +13,8 @@ struct ConformanceSubject: Sendable {
     let manifest: PluginManifest
     /// Its settings.
     let config: JSON
+    /// What starts its processes.
+    let launcher: any ProcessLauncher
 
     /// The bound from start to ready: the manifest's, else the host's.
     var initTimeout: Duration { manifest.lifecycle.initTimeout ?? .seconds(10) }
@@ -45,10 +47,16 @@ struct ConformanceSubject: Sendable {
                 folder: folder,
                 environment: environment,
                 input: JSON.object(["config": config, "variables": .mapping(variables)]).json,
+                permissions: LaunchPermissions(
+                    networking: .all,
+                    storage: manifest.permissionRequest(PermissionRequest.storage) != nil
+                ),
                 enforcement: .off,
                 meshFolder: mesh.folder + "/run",
-                dataFolder: data
-            )
+                dataFolder: data,
+                grace: stopBound
+            ),
+            launcher
         )
     }
 

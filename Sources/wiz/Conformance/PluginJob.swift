@@ -27,7 +27,7 @@ final class PluginJob: Sendable {
     private static let lineCount = 5
 
     /// Starts it; that it cannot be started shows as its end.
-    init(_ order: LaunchOrder, _ launcher: any ProcessLauncher = PlainLauncher()) async {
+    init(_ order: LaunchOrder, _ launcher: any ProcessLauncher) async {
         do {
             let running = try await launcher.launch(order) { [self] _, line in keep(line) }
             state.withLock { $0.running = running }
