@@ -235,12 +235,55 @@ struct SandboxEndTests {
     }
 }
 
+/// Why there is no test as another user here; nil where there is one.
+private let otherUserProblem: String? = {
+    if geteuid() != 0 { return "the tests run as an ordinary user: all of them are this test" }
+    return access("/usr/bin/setpriv", X_OK) == 0 ? nil : "there is no setpriv"
+}()
+
+@Suite(.enabled(if: sandboxWorks), .timeLimit(.minutes(1)))
+struct SandboxUserTests {
+    @Test(.enabled(if: otherUserProblem == nil, Comment(rawValue: otherUserProblem ?? "")))
+    func `a host that is an ordinary user makes the same sandbox`() async throws {
+        let place = try Place()
+        let host = try HostProgram(
+            [
+                "--reuid=1000", "--regid=1000", "--clear-groups", fixture("sandbox-host"), fixture("wizmesh-launch"),
+                place.path,
+                "require", fixture("hostile-program"), "deaf",
+            ],
+            program: "/usr/bin/setpriv"
+        )
+        defer { host.kill() }
+        let words = try #require(await host.readLine()).split(separator: " ")
+        let child = try #require(words.first == "child" ? words.last.flatMap { Int32($0) } : nil, "\(words)")
+        let status = try #require(readText("/proc/\(child)/status"))
+        #expect(status.contains("Uid:\t1000\t1000\t1000\t1000"))
+        #expect(status.contains("CapEff:\t0000000000000000"))
+        #expect(status.contains("Seccomp:\t2"))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root gives plugins another user"))
+    func `a host that is root gives its plugins another user, whatever the folders above forbid`() async throws {
+        let place = try Place()
+        chmod(place.path, 0o700)
+        let heard = Heard()
+        let process = try await testLauncher { $0.account = (uid: 4711, gid: 4712) }
+            .launch(place.order(["deaf"], permissions: LaunchPermissions(storage: true)), line: heard.hear)
+        let status = try #require(readText("/proc/\(process.process)/status"))
+        #expect(status.contains("Uid:\t4711\t4711\t4711\t4711"))
+        #expect(status.contains("Gid:\t4712\t4712\t4712\t4712"))
+        process.kill()
+        _ = await process.end()
+    }
+}
+
 /// A program that starts plugins, as a child of the test.
 final class HostProgram {
     private let process: pid_t
     private let output: Int32
 
-    init(_ arguments: [String]) throws {
+    init(_ arguments: [String], program: String = fixture("sandbox-host")) throws {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Place.Broken() }
         var actions = posix_spawn_file_actions_t()
@@ -248,7 +291,6 @@ final class HostProgram {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         posix_spawn_file_actions_addclose(&actions, ends[0])
-        let program = fixture("sandbox-host")
         var pointers: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var process: pid_t = 0

@@ -30,8 +30,9 @@ final class LaunchFolder: Sendable {
     ///   - filter: What goes into the file `filter`.
     /// - Throws: why there is no such folder.
     init(account: Account?, filter: [UInt8]) throws(LaunchFailure) {
-        let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(root)/wiz-launch-XXXXXX\0".utf8CString)
+        // Another user must be able to pass through it, which a folder of TMPDIR's may not let them.
+        let root = Self.root(isShared: account != nil)
+        var template = Array("\(root)/\(Self.prefix)\(getpid())-XXXXXX\0".utf8CString)
         guard mkdtemp(&template) != nil else {
             throw LaunchFailure(.system, "no folder for a launch in \(root): \(errorText(errno))")
         }
@@ -47,6 +48,29 @@ final class LaunchFolder: Sendable {
             let code = errno
             remove()
             throw LaunchFailure(.system, "the folder of a launch, \(path): \(errorText(code))")
+        }
+    }
+
+    private static let prefix = "wiz-launch-"
+
+    private static func root(isShared: Bool) -> String {
+        isShared ? "/tmp" : getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    }
+
+    /// Removes what hosts of this user that were killed have left.
+    static func sweep(isShared: Bool) {
+        let root = root(isShared: isShared)
+        guard let listing = opendir(root) else { return }
+        defer { closedir(listing) }
+        while let entry = readdir(listing) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasPrefix(prefix), let owner = Int32(name.dropFirst(prefix.count).prefix { $0 != "-" }),
+                wiz_kill(owner, 0) == -ESRCH
+            else { continue }
+            // Folders of others are not this user's to remove, and stay.
+            remove(root + "/" + name)
         }
     }
 
@@ -119,7 +143,9 @@ final class LaunchFolder: Sendable {
         return nil
     }
 
-    private func remove() {
+    private func remove() { Self.remove(path) }
+
+    private static func remove(_ path: String) {
         for name in ["status", "failure", "filter", "egress/proxy.sock"] { unlink(path + "/" + name) }
         for name in ["/stage", "/egress", ""] { rmdir(path + name) }
     }

@@ -59,6 +59,7 @@ public final class SystemLauncher: ProcessLauncher {
     public init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
         machine = Machine(configuration)
+        LaunchFolder.sweep(isShared: machine.facts.account != nil)
         groups = ControlGroups(root: configuration.groupRoot)
         watchdog = Watchdog(interval: configuration.watchInterval, cpuWindow: configuration.cpuWindow)
     }
@@ -240,7 +241,11 @@ public final class SystemLauncher: ProcessLauncher {
     /// A failure of the launcher's: that of a program names it first.
     private static func failure(_ text: String, _ lines: [String]) -> LaunchFailure {
         let isProgram = text.hasPrefix("/plugin/") || text.hasPrefix("/program/")
-        return LaunchFailure(isProgram ? .program : .system, "the program could not be run: \(text)", lastLines: lines)
+        var reason = "the program could not be run: \(text)"
+        if isProgram, geteuid() == 0, text.hasSuffix(errorText(EACCES)) {
+            reason += "; plugins of root's host run as another user, who must be able to read it: chmod -R o+rX FOLDER"
+        }
+        return LaunchFailure(isProgram ? .program : .system, reason, lastLines: lines)
     }
 
     private func makeDataFolder(_ path: String, _ account: Account?) throws(LaunchFailure) {

@@ -65,15 +65,16 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func show(_ isolation: [SandboxFinding], _ style: Style) {
+        let width = 2 + (isolation.compactMap { $0.mechanism?.count }.max() ?? 10)
         Terminal.output.line("")
         Terminal.output.line(
-            style.bold("\(pad("isolation", to: 22))\(pad("proven now", to: 12))\(pad("mechanism", to: 50))seen")
+            style.bold("\(pad("isolation", to: 22))\(pad("proven now", to: 12))\(pad("mechanism", to: width))seen")
         )
         for line in isolation {
             let proven = pad(line.isProven ? "yes" : "NO", to: 12)
             Terminal.output.line(
                 pad(line.subject, to: 22) + (line.isProven ? style.green(proven) : style.red(proven))
-                    + pad(clean(line.mechanism ?? "none"), to: 50) + clean(line.detail)
+                    + pad(clean(line.mechanism ?? "none"), to: width) + clean(line.detail)
             )
         }
         Terminal.output.line("")
