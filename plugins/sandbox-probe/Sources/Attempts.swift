@@ -86,12 +86,19 @@ struct Attempt: Encodable {
     }
 }
 
-/// Takes memory and writes to every page of it, so that it counts.
-@Sendable func hog(_ amount: Amount) -> Amount {
-    let count = max(1, min(amount.megabytes, 4096)) << 20
-    let block = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4096)
-    for page in stride(from: 0, to: count, by: 4096) { block.storeBytes(of: 1, toByteOffset: page, as: UInt8.self) }
-    block.deallocate()
+/// Takes memory 16 MB at a time, as a leak in a hurry does, and writes to every page of it, so that it counts.
+@Sendable func hog(_ amount: Amount) async throws -> Amount {
+    let block = 16 << 20
+    var taken: [UnsafeMutableRawPointer] = []
+    defer { for pointer in taken { pointer.deallocate() } }
+    for _ in 0..<max(1, min(amount.megabytes, 4096) / 16) {
+        let pointer = UnsafeMutableRawPointer.allocate(byteCount: block, alignment: 4096)
+        for page in stride(from: 0, to: block, by: 4096) {
+            pointer.storeBytes(of: 1, toByteOffset: page, as: UInt8.self)
+        }
+        taken.append(pointer)
+        try await Task.sleep(for: .milliseconds(40))
+    }
     return amount
 }
 

@@ -9,7 +9,7 @@ struct SandboxProbe: Plugin {
             service.method("about") { (_: Nothing, _) in About() }
             service.method("connect") { (target: Target, _) in Attempt.connect(target) }
             service.method("open") { (file: File, _) in Attempt.open(file) }
-            service.method("hog") { (amount: Amount, _) in hog(amount) }
+            service.method("hog") { (amount: Amount, _) in try await hog(amount) }
             service.method("crash") { (_: Nothing, _) -> Nothing in crash() }
         }
     }
