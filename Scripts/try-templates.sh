@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a plugin of each template, builds it, runs its test, starts it with `wiz` and calls it, and checks that it conforms.
-# One build folder serves them all, so that the mesh is compiled once. WIZ names the program; default: the debug build's.
+# The first one is treated as its author would, down to `wiz dev`; its build folder serves the others, too, so that the mesh is
+# compiled once. WIZ names the program; default: the debug build's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -8,6 +9,7 @@ wiz=${WIZ:-$(swift build --show-bin-path)/wiz}
 [ -x "$wiz" ] || { echo "try-templates: $wiz is not built" >&2; exit 1; }
 
 work=$(mktemp -d /tmp/wiz-templates-XXXXXX)
+chmod 755 "$work" # plugins run as another user when this runs as root
 mesh=
 finish() {
     [ -z "$mesh" ] || { kill "$mesh" 2>/dev/null && wait "$mesh" 2>/dev/null; } || true
@@ -16,14 +18,13 @@ finish() {
 trap finish EXIT
 say() { printf '\n-- %s (%s s)\n' "$*" "$SECONDS"; }
 export WIZ_RUN="$work/run" WIZ_ENDPOINT="ipc://$work/run/mesh.sock"
-# Built once, beside the root's own build, and found again by the next run.
-build=${TEMPLATE_BUILD:-$root/.build-templates}
+build=$work/night-owl/.build
 
-# Starts a mesh of the folders and waits, at most a minute, until it is ready.
+# Starts a mesh with the words after `wiz` and waits, at most five minutes (dev builds), until it is ready.
 start() {
-    (cd "$work" && exec "$wiz" up --ready-file "$work/ready" "$@" >"$work/log" 2>&1) &
+    (cd "$work" && exec "$wiz" "$@" --ready-file "$work/ready" >"$work/log" 2>&1) &
     mesh=$!
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         [ ! -e "$work/ready" ] || return 0
         kill -0 "$mesh" 2>/dev/null || break
         sleep 0.1
@@ -44,28 +45,31 @@ make_plugin() {
     (cd "$work" && "$wiz" new "$name" --template "$template" --path-to-wizmesh "$root" >/dev/null)
     "$wiz" validate "$work/$name"
     (cd "$work/$name" && swift test --scratch-path "$build" 2>&1 | tail -n 4)
-    mkdir -p "$work/$name/.build/debug"
-    cp "$build/debug/$name" "$work/$name/.build/debug/$name"
-    "$wiz" validate --built "$work/$name"
+    if [ "$build" != "$work/$name/.build" ]; then
+        swift build --package-path "$work/$name" --scratch-path "$build" --product "$name" 2>&1 | tail -n 1
+        mkdir -p "$work/$name/.build/debug"
+        cp "$build/debug/$name" "$work/$name/.build/debug/$name"
+    fi
 }
 
 make_plugin service night-owl
-say "service: run, call"
-start "$work/night-owl"
+say "service: dev, call"
+start dev "$work/night-owl"
+"$wiz" validate --built "$work/night-owl"
 [ "$("$wiz" call night-owl.greet '{"name":"Ada"}')" = '"Hello, Ada!"' ]
 stop
 "$wiz" conformance "$work/night-owl"
 
 make_plugin llm day-owl
 say "llm: run, call"
-start "$work/day-owl"
+start up "$work/day-owl"
 [ "$("$wiz" call day-owl.complete '{"prompt":"all is"}' --stream --json | head -n 1)" = '{"chunk":{"text":" well"}}' ]
 stop
 "$wiz" conformance "$work/day-owl"
 
 make_plugin ui-theme owl-theme
 say "ui-theme: run"
-start "$work/owl-theme"
+start up "$work/owl-theme"
 "$wiz" plugins | grep -q owl-theme
 stop
 "$wiz" conformance "$work/owl-theme"
