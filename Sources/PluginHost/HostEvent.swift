@@ -42,6 +42,8 @@ public enum HostEvent: Hashable, Sendable {
         case standardOutput = "stdout"
         /// Standard error.
         case standardError = "stderr"
+        /// What the host itself says about the process: what it dialled, why it was ended.
+        case host = "host"
     }
 
     /// A process runs.
