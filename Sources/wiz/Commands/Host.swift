@@ -146,7 +146,7 @@ struct Host: AsyncParsableCommand {
         do {
             if !folders.isEmpty {
                 let plugins = JSON.list(folders.map { .object(["path": .string($0)]) })
-                return try MeshFile(text: JSON.object(["plugins": plugins]).json, path: "./mesh.yaml")
+                return try MeshFile(text: JSON.object(["plugins": plugins]).json, path: "./command-line")
             }
             let path = mesh ?? "mesh.yaml"
             guard access(path, R_OK) == 0 else {
