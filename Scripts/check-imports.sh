@@ -13,7 +13,7 @@ allow() {
     Sources/ZeroMQ) echo "CZeroMQ|CLinuxShims|$system" ;;
     Sources/ConfigDocument) echo "Yams|$system" ;;
     Sources/Manifest) echo "ConfigDocument|SemanticVersion|$system" ;;
-    Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Logging|$system" ;;
+    Sources/Broker) echo "BrokerCore|MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|ConfigDocument|Manifest|Logging|$system" ;;
     Sources/MeshClient) echo "MeshProtocol|SemanticVersion|ZeroMQ|CLinuxShims|DequeModule|Logging|$system" ;;
     Sources/WizPlugin) echo "MeshClient|MeshProtocol|SemanticVersion|CLinuxShims|Logging|$system" ;;
     Sources/PluginHost) echo "Manifest|ConfigDocument|SemanticVersion|MeshClient|MeshProtocol|CLinuxShims|Logging|Subprocess|SystemPackage|$system" ;;

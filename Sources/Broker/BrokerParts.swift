@@ -229,7 +229,7 @@ extension BrokerParts {
             limits: configuration.limits
         )
         var endpoints = [try local.socket.bind(plan.folder.endpoint)]
-        plan.folder.openSocket()
+        try plan.folder.openSocket()
         if let tcp = configuration.tcp {
             let address = tcp.listen.hasSuffix(":0") ? tcp.listen.dropLast() + "*" : tcp.listen[...]
             endpoints.append(try remote.socket.bind("tcp://" + address))

@@ -1,19 +1,47 @@
-// The plugins of a mesh file. Of each manifest only the name and the services are read here, since they decide what the
-// plugin may provide; the host reads the rest.
+// The plugins of a mesh file. Of each manifest only the name, the services and the tags are read here, since they decide
+// what the plugin may provide; the host reads the rest. What is granted comes from the grants file where that lists the
+// plugin.
 
 import BrokerCore
 import ConfigDocument
 import Glibc
+public import Manifest
 import MeshProtocol
 
 /// A plugin that the mesh file lists: what its host needs to start it.
 public struct PluginEntry: Sendable, Hashable {
-    /// The plugin's folder, absolute.
+    /// What a host does where a permission that the plugin does not have cannot be kept from it.
+    public enum Enforcement: String, Sendable, Hashable, CaseIterable {
+        /// It does not start the plugin.
+        case require
+        /// It starts it and marks what is not enforced.
+        case prefer
+        /// It starts it without a sandbox.
+        case off
+    }
+
+    /// Bounds on what the manifest asks for; nil: none.
+    public struct Limits: Sendable, Hashable {
+        /// Memory in MiB.
+        public var memoryMB: Int?
+        /// Processor time in percent of one core.
+        public var cpuPercent: Int?
+        /// Processes and threads.
+        public var pids: Int?
+        /// Open files of each process.
+        public var openFiles: Int?
+        /// No bounds.
+        public init() {}
+    }
+
+    /// The plugin's folder, absolute; empty when it runs on another machine.
     public var folder: String
     /// Its name, which is also its principal's.
     public var name: String
-    /// How many processes to start.
-    public var instances: Int
+    /// The host that runs it; nil: that of the broker's own machine.
+    public var host: String?
+    /// How many processes to start, at least and at most; nil: as many as the manifest says.
+    public var instances: ClosedRange<Int>?
     /// What to start instead of the manifest's `main`; absolute.
     public var executable: String?
     /// Further arguments.
@@ -22,32 +50,138 @@ public struct PluginEntry: Sendable, Hashable {
     public var environment: [String: String]
     /// JSON for the plugin; nil when the file says nothing.
     public var config: String?
-    /// The named permissions granted to it.
-    public var permissions: [String]
+    /// When it is started first; nil: as the manifest says.
+    public var activation: Activation?
+    /// How the next generation takes over; nil: as the manifest says.
+    public var reload: ReloadMode?
+    /// After how long without calls a lazy plugin stops; nil: the host's usual time.
+    public var idle: Duration?
+    /// What to do where a permission cannot be kept from it.
+    public var enforcement: Enforcement
+    /// Bounds on what the manifest asks for.
+    public var limits: Limits
+    /// What is granted to it, by the grants file or by this one.
+    public var grant: PluginGrant
     /// Where it stands: `mesh.yaml:12`.
     public var origin: String
+
+    /// The named permissions granted to it, in order.
+    public var permissions: [String] { grant.permissions.sorted() }
+    /// False when the file says that no process of it runs.
+    public var isRun: Bool { instances.map { $0.upperBound > 0 } ?? true }
 }
 
 extension MeshFile {
-    mutating func readPlugins(_ field: ConfigField) {
-        for item in field.list(atMost: 1_000) {
-            let keys = ["path", "name", "instances", "executable", "arguments", "environment", "config", "grant"]
-            let fields = item.mapping(keys)
-            let path = fields["path"].required().string(allowsEmpty: false)
-            let grant = fields["grant"].mapping(["permissions"] + Policy.Action.allCases.map(\.rawValue))
-            let entry = PluginEntry(
-                folder: path.map(resolve) ?? "",
-                name: fields["name"].name("name of a plugin") ?? "",
-                instances: fields["instances"].integer(in: 0...1_024) ?? 1,
-                executable: fields["executable"].string(allowsEmpty: false).map(resolve),
-                arguments: fields["arguments"].list(atMost: 256).compactMap { $0.string() },
-                environment: environment(fields["environment"]),
-                config: fields["config"].value()?.json,
-                permissions: grant["permissions"].names("name of a permission"),
-                origin: origin(item)
-            )
-            guard path != nil else { continue }
-            add(entry, item: item, pathField: fields["path"], nameField: fields["name"], grant: grant)
+    mutating func readPlugins(_ field: ConfigField, folder: ConfigField, grants: GrantsFile) {
+        for item in field.list(atMost: 1_000) { readPlugin(item, grants) }
+        guard let path = folder.string(allowsEmpty: false).map(resolve) else { return }
+        guard let names = MeshFile.subfolders(path) else {
+            folder.report("the folder \(path) cannot be read: \(String(cString: strerror(errno)))")
+            return
+        }
+        for name in names {
+            let plugin = path + "/" + name
+            guard access(plugin + "/plugin.json", F_OK) == 0, !plugins.contains(where: { $0.folder == plugin }) else {
+                continue
+            }
+            add(entry(in: plugin, at: folder), grants, pathField: folder, nameField: folder, services: [], grant: nil)
+        }
+    }
+
+    /// The names of the folders in a folder, in order; nil when it cannot be read.
+    private static func subfolders(_ path: String) -> [String]? {
+        guard let listing = opendir(path) else { return nil }
+        defer { closedir(listing) }
+        var names: [String] = []
+        while let entry = readdir(listing), names.count < 1_000 {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private func entry(in folder: String, at field: ConfigField) -> PluginEntry {
+        PluginEntry(
+            folder: folder,
+            name: "",
+            arguments: [],
+            environment: [:],
+            enforcement: .require,
+            limits: PluginEntry.Limits(),
+            grant: PluginGrant(),
+            origin: origin(field)
+        )
+    }
+
+    private mutating func readPlugin(_ item: ConfigField, _ grants: GrantsFile) {
+        let keys = [
+            "path", "name", "host", "provides", "capabilities", "instances", "executable", "arguments", "environment",
+            "config", "activation", "reload", "idle", "enforcement", "limits", "grant",
+        ]
+        let fields = item.mapping(keys)
+        let isElsewhere = fields["host"].isPresent
+        let path = isElsewhere ? nil : fields["path"].required().string(allowsEmpty: false)
+        let grant = fields["grant"].mapping(["permissions", "hosts"] + Policy.Action.allCases.map(\.rawValue))
+        var entry = entry(in: path.map(resolve) ?? "", at: item)
+        entry.name = (isElsewhere ? fields["name"].required() : fields["name"]).name("name of a plugin") ?? ""
+        entry.host = fields["host"].name("name of a host")
+        entry.instances = instances(fields["instances"])
+        entry.executable = fields["executable"].string(allowsEmpty: false).map(resolve)
+        entry.arguments = fields["arguments"].list(atMost: 256).compactMap { $0.string() }
+        entry.environment = environment(fields["environment"])
+        entry.config = fields["config"].value()?.json
+        entry.activation = fields["activation"].oneOf()
+        entry.reload = fields["reload"].oneOf()
+        entry.idle = fields["idle"].duration(in: .milliseconds(100) ... .seconds(86_400))
+        if fields["enforcement"].isPresent { entry.enforcement = fields["enforcement"].oneOf() ?? .require }
+        entry.limits = PluginEntry.Limits(fields["limits"])
+        entry.grant = PluginGrant(permissions: grant["permissions"].names("name of a permission"), hosts: hosts(grant))
+        let services = fields["provides"].names("name of a service")
+        let tags = fields["capabilities"].names("name of a capability").map { Policy.capabilityTarget($0) }
+        if isElsewhere {
+            for key in ["path", "executable"] where fields[key].isPresent {
+                fields[key].report("the host \(entry.host ?? "") has the plugin's folder", expected: "no `\(key)` here")
+            }
+        } else {
+            for key in ["provides", "capabilities"] where fields[key].isPresent {
+                fields[key].report("the manifest says what the plugin provides", expected: "no `\(key)` beside `path`")
+            }
+            guard path != nil else { return }
+        }
+        add(
+            entry,
+            grants,
+            pathField: isElsewhere ? fields["host"] : fields["path"],
+            nameField: fields["name"],
+            services: services + tags,
+            grant: grant
+        )
+    }
+
+    /// A number, or `{min, max}`.
+    private func instances(_ field: ConfigField) -> ClosedRange<Int>? {
+        guard case .mapping? = field.node?.content else { return field.integer(in: 0...1_024).map { $0...$0 } }
+        let fields = field.mapping(["min", "max"])
+        let least = fields["min"].integer(in: 0...1_024) ?? 1
+        let most = fields["max"].integer(in: 0...1_024) ?? max(1, least)
+        guard least <= most else {
+            field.report("at least \(least) and at most \(most)", expected: "a `min` that is not above `max`")
+            return nil
+        }
+        return least...most
+    }
+
+    private func hosts(_ grant: ConfigMapping) -> [HostPattern]? {
+        guard grant["hosts"].isPresent else { return nil }
+        return grant["hosts"].list(atMost: 256).compactMap { item in
+            guard let text = item.string() else { return nil }
+            let pattern = HostPattern(text)
+            if pattern == nil {
+                item.report("\"\(text)\" is no host", expected: "such as \"api.example.org:443\" or \"*.example.org\"")
+            }
+            return pattern
         }
     }
 
@@ -68,21 +202,22 @@ extension MeshFile {
 
     private mutating func add(
         _ entry: PluginEntry,
-        item: ConfigField,
+        _ grants: GrantsFile,
         pathField: ConfigField,
         nameField: ConfigField,
-        grant: ConfigMapping
+        services: [String],
+        grant: ConfigMapping?
     ) {
         var entry = entry
-        var services: [String] = []
-        var capabilities: [String] = []
-        do {
-            let manifest = try ManifestSummary(folder: entry.folder)
-            if entry.name.isEmpty { entry.name = manifest.name }
-            services = manifest.services
-            capabilities = manifest.capabilities
-        } catch {
-            pathField.report("the plugin in \(entry.folder) cannot be used: \(error)")
+        var provided = services
+        if entry.host == nil {
+            do {
+                let manifest = try ManifestSummary(folder: entry.folder)
+                if entry.name.isEmpty { entry.name = manifest.name }
+                provided += manifest.services + manifest.capabilities.map { Policy.capabilityTarget($0) }
+            } catch {
+                pathField.report("the plugin in \(entry.folder) cannot be used: \(error)")
+            }
         }
         guard !entry.name.isEmpty else { return }
         if let other = plugins.first(where: { $0.name == entry.name }) {
@@ -92,17 +227,17 @@ extension MeshFile {
             )
             return
         }
+        entry.grant = grants.plugins[entry.name] ?? entry.grant
         var principal = policy.principals[entry.name] ?? Policy.Principal(origin: entry.origin)
-        principal.roles.insert("plugin")
-        principal.permissions.formUnion(entry.permissions)
+        principal.roles.insert(policy.pluginRole)
+        principal.permissions.formUnion(entry.grant.permissions)
         policy.principals[entry.name] = principal
         plugins.append(entry)
-        let tags = capabilities.map { Policy.capabilityTarget($0) }
-        for target in Set(services + [entry.name] + tags).sorted() {
+        for target in Set(provided + [entry.name]).sorted() {
             policy.rules.append(rule(entry.name, .provide, target, origin: entry.origin))
         }
         for action in Policy.Action.allCases {
-            for (target, field) in targets(grant[action.rawValue]) {
+            for (target, field) in grant.map({ targets($0[action.rawValue]) }) ?? [] {
                 policy.rules.append(rule(entry.name, action, target, origin: origin(field)))
             }
         }
@@ -110,6 +245,16 @@ extension MeshFile {
 
     private func rule(_ name: String, _ action: Policy.Action, _ target: String, origin: String) -> Policy.Rule {
         Policy.Rule(effect: .allow, subject: name, action: action, target: target, origin: origin)
+    }
+}
+
+extension PluginEntry.Limits {
+    init(_ field: ConfigField) {
+        let fields = field.mapping(["memoryMB", "cpuPercent", "pids", "openFiles"])
+        memoryMB = fields["memoryMB"].integer(in: 1...(1 << 24))
+        cpuPercent = fields["cpuPercent"].integer(in: 1...100_000)
+        pids = fields["pids"].integer(in: 1...1_000_000)
+        openFiles = fields["openFiles"].integer(in: 1...1_000_000)
     }
 }
 

@@ -5,6 +5,7 @@ public import BrokerCore
 public import ConfigDocument
 import Glibc
 public import Logging
+import Manifest
 import ZeroMQ
 
 /// A mesh file that was read and is right.
@@ -35,6 +36,8 @@ public struct MeshFile: Sendable {
     public internal(set) var keys: [String: String] = [:]
     /// How services' work is spread.
     public internal(set) var balances: [String: Balance] = [:]
+    /// The grants file: what the file names under `grants`, else grants.yaml beside it; it need not be there.
+    public internal(set) var grantsPath = ""
     /// The plugins to start.
     public internal(set) var plugins: [PluginEntry] = []
 
@@ -54,12 +57,14 @@ public struct MeshFile: Sendable {
 
     private init(_ root: ConfigField, path: String) {
         self.path = path
-        let keys = ["mesh", "broker", "users", "principals", "roles", "rules", "services", "plugins"]
+        let keys = [
+            "mesh", "broker", "users", "principals", "roles", "rules", "services", "plugins", "pluginsFolder", "grants",
+        ]
         let fields = root.mapping(keys)
         if let name = fields["mesh"].name("name of a mesh") { mesh = name }
         readBroker(fields["broker"])
         readPrincipals(fields["principals"])
-        readPlugins(fields["plugins"])
+        readPlugins(fields["plugins"], folder: fields["pluginsFolder"], grants: readGrants(fields["grants"]))
         readUsers(fields["users"])
         readRules(fields["rules"])
         for entry in fields["services"].entries() {
@@ -73,6 +78,16 @@ public struct MeshFile: Sendable {
                 "roles are not declared",
                 expected: "no entries: a role is any name that principals list under `roles:`"
             )
+        }
+    }
+
+    private mutating func readGrants(_ field: ConfigField) -> GrantsFile {
+        grantsPath = resolve(field.string(allowsEmpty: false) ?? GrantsFile.fileName)
+        do {
+            return try GrantsFile(reading: grantsPath)
+        } catch {
+            field.report("the grants file cannot be used: \(error)")
+            return GrantsFile()
         }
     }
 

@@ -1,5 +1,6 @@
 // The run folder: where the broker's socket, lock and description stand, and which only its user (and perhaps a group)
 // may enter. Made, checked and locked before anything is bound: libzmq removes whatever is at the path that it binds.
+// Its folder `plugins` holds the socket once more, as a hard link and nothing else: it is all that sandboxes see of it.
 
 import CLinuxShims
 import Glibc
@@ -21,10 +22,13 @@ final class RunFolder: Sendable {
     var socketPath: String { path + "/mesh.sock" }
     var endpoint: String { "ipc://" + socketPath }
     private var descriptionPath: String { path + "/broker.json" }
+    /// What plugins see of the folder.
+    var pluginsPath: String { path + "/plugins" }
+    private var pluginsSocketPath: String { pluginsPath + "/mesh.sock" }
 
     /// Makes the folder if it is missing, checks it, and locks it against a second broker.
     init(_ path: String) throws(RunFolderError) {
-        guard path.utf8.count + "/mesh.sock".utf8.count <= RunFolder.socketPathByteCount else {
+        guard path.utf8.count + "/plugins/mesh.sock".utf8.count <= RunFolder.socketPathByteCount else {
             throw RunFolderError(
                 description: "the run folder \(path) has too long a path: a local socket's path has at most "
                     + "\(RunFolder.socketPathByteCount) bytes. Choose a shorter one with `broker: { run: … }` or WIZ_RUN."
@@ -36,6 +40,44 @@ final class RunFolder: Sendable {
         lock = try RunFolder.takeLock(path + "/lock", folder: path)
         unlink(socketPath)
         unlink(descriptionPath)
+        do { try makePluginsFolder() } catch {
+            _ = wiz_close(lock)
+            throw error
+        }
+    }
+
+    /// Makes the plugins' folder anew, empty; when root serves, their group may pass through to it.
+    private func makePluginsFolder() throws(RunFolderError) {
+        unlink(pluginsSocketPath)
+        let isRoot = geteuid() == 0
+        guard mkdir(pluginsPath, 0o700) == 0 || errno == EEXIST else {
+            throw RunFolderError(description: "the folder \(pluginsPath) cannot be made: \(reason(errno)).")
+        }
+        var status = stat()
+        guard lstat(pluginsPath, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+            throw RunFolderError(
+                description: "\(pluginsPath) is no folder of user \(geteuid()): remove it and start the broker again."
+            )
+        }
+        let group = isRoot ? RunFolder.pluginGroup : getegid()
+        guard chown(pluginsPath, geteuid(), group) == 0, chmod(pluginsPath, isRoot ? 0o750 : 0o700) == 0 else {
+            throw RunFolderError(description: "the folder \(pluginsPath) cannot be given to plugins: \(reason(errno)).")
+        }
+        guard isRoot, stat(path, &status) == 0, status.st_mode & 0o777 == 0o700 else { return }
+        guard chown(path, 0, group) == 0, chmod(path, 0o710) == 0 else {
+            throw RunFolderError(description: "the run folder \(path) cannot be opened to plugins: \(reason(errno)).")
+        }
+    }
+
+    /// The group of the account that plugins run as when root starts them: that of `wizmesh`, else of nobody.
+    private static var pluginGroup: gid_t {
+        var entry = passwd()
+        var buffer = [CChar](repeating: 0, count: 4096)
+        var found: UnsafeMutablePointer<passwd>?
+        guard getpwnam_r("wizmesh", &entry, &buffer, buffer.count, &found) == 0, found != nil, entry.pw_uid != 0 else {
+            return 65_534
+        }
+        return entry.pw_gid
     }
 
     private static func makeFolders(_ path: String) throws(RunFolderError) {
@@ -105,7 +147,13 @@ final class RunFolder: Sendable {
     }
 
     /// Lets those who may enter the folder connect: the folder's mode is the guard, not the socket's.
-    func openSocket() { chmod(socketPath, 0o666) }
+    func openSocket() throws(RunFolderError) {
+        chmod(socketPath, 0o666)
+        unlink(pluginsSocketPath)
+        guard link(socketPath, pluginsSocketPath) == 0 else {
+            throw RunFolderError(description: "\(pluginsSocketPath) cannot be linked: \(reason(errno)).")
+        }
+    }
 
     /// Writes the broker's description, at once as a whole.
     func describe(_ json: [UInt8]) throws(RunFolderError) {
@@ -127,6 +175,8 @@ final class RunFolder: Sendable {
     func leave() {
         unlink(descriptionPath)
         unlink(socketPath)
+        unlink(pluginsSocketPath)
+        rmdir(pluginsPath)
         _ = wiz_close(lock)
     }
 }

@@ -17,11 +17,26 @@ import ZeroMQ
             #expect(json.contains("\"pid\":\(getpid())"))
             #expect(access(run + "/mesh.sock", F_OK) == 0)
             var status = stat()
-            #expect(stat(run, &status) == 0 && status.st_mode & 0o777 == 0o700)
+            // Root lets the plugins' group pass through.
+            #expect(stat(run, &status) == 0 && status.st_mode & 0o777 == (geteuid() == 0 ? 0o710 : 0o700))
             return folder
         }
+        #expect(access(folder.path + "/run/plugins", F_OK) != 0)
         #expect(access(folder.path + "/run/mesh.sock", F_OK) != 0)
         #expect(access(folder.path + "/run/broker.json", F_OK) != 0)
+    }
+
+    @Test func `plugins have a folder with the socket alone`() throws {
+        try withBroker { broker, folder in
+            let plugins = folder.path + "/run/plugins"
+            var status = stat()
+            #expect(stat(plugins, &status) == 0 && status.st_mode & 0o777 == (geteuid() == 0 ? 0o750 : 0o700))
+            var socket = stat()
+            #expect(stat(plugins + "/mesh.sock", &socket) == 0 && socket.st_nlink == 2)
+            var peer = try TestPeer("ipc://\(plugins)/mesh.sock")
+            try peer.hello()
+            #expect(broker.endpoints[0] != "ipc://\(plugins)/mesh.sock")
+        }
     }
 
     @Test func `a second broker in the same folder is refused and names the first one`() throws {

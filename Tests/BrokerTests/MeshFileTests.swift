@@ -4,6 +4,7 @@ import BrokerCore
 import ConfigDocument
 import Glibc
 import Logging
+import Manifest
 import Testing
 import ZeroMQ
 
@@ -80,12 +81,98 @@ import ZeroMQ
         #expect(rules.contains(rule(.allow, "ui", .provide, "ui.panels", 21)))
         #expect(rules.contains(rule(.allow, "ui", .call, "llm.chat", 27)))
         let entry = try #require(file.plugins.first)
-        #expect(entry.folder == folder.path + "/ui" && entry.name == "ui" && entry.instances == 2)
+        #expect(entry.folder == folder.path + "/ui" && entry.name == "ui" && entry.instances == 2...2)
         #expect(entry.executable == folder.path + "/bin/ui")
         #expect(entry.arguments == ["--fast"] && entry.environment == ["MODE": "dark"])
         #expect(entry.config == #"{"theme":{"name":"midnight"}}"#)
         #expect(file.policy.principals["ui"]?.permissions == ["networking"])
         #expect(file.policy.principals["ui"]?.roles == ["plugin"])
+    }
+
+    @Test func `a plugin's entry says all that its host needs`() throws {
+        let folder = TemporaryFolder()
+        plugin(folder, "chat", provides: #"[{ "service": "chat", "methods": {}, "capabilities": ["talk"] }]"#)
+        let text = """
+            plugins:
+              - path: chat
+                instances: { min: 0, max: 4 }
+                activation: lazy
+                reload: exclusive
+                idle: 90s
+                enforcement: prefer
+                limits: { memoryMB: 256, cpuPercent: 50, pids: 20, openFiles: 128 }
+                grant: { permissions: [networking], hosts: ["api.example.org:443"] }
+              - { name: far, host: machine-b, provides: [far.away], capabilities: [distant] }
+            principals: { machine-b: { roles: [host] } }
+            """
+        let file = try MeshFile(text: text, path: folder.path + "/mesh.yaml")
+        let near = try #require(file.plugins.first)
+        #expect(near.instances == 0...4 && near.activation == .lazy && near.reload == .exclusive)
+        #expect(near.idle == .seconds(90) && near.enforcement == .prefer && near.isRun)
+        #expect(near.limits.memoryMB == 256 && near.limits.cpuPercent == 50)
+        #expect(near.limits.pids == 20 && near.limits.openFiles == 128)
+        #expect(near.grant.hosts?.map(\.description) == ["api.example.org:443"])
+        let far = try #require(file.plugins.last)
+        #expect(far.host == "machine-b" && far.folder.isEmpty && far.name == "far")
+        let provided = file.policy.rules.filter { $0.action == .provide }.map { $0.subject + ":" + $0.target }
+        #expect(provided.contains("chat:capability.talk") && provided.contains("far:far.away"))
+        #expect(provided.contains("far:capability.distant") && provided.contains("role:host:host.>"))
+        #expect(file.policy.principals["far"]?.roles == ["plugin"])
+    }
+
+    @Test func `a folder of plugins is read whole, and entries of its own go before`() throws {
+        let folder = TemporaryFolder()
+        mkdir(folder.path + "/plugins", 0o700)
+        for name in ["a", "b", "c"] {
+            mkdir(folder.path + "/plugins/" + name, 0o700)
+            _ = folder.file("plugins/\(name)/plugin.json", #"{ "name": "\#(name)", "version": "1.0.0", "main": "x" }"#)
+        }
+        mkdir(folder.path + "/plugins/none", 0o700)
+        let text = "pluginsFolder: plugins\nplugins: [{ path: plugins/b, instances: 3 }]"
+        let file = try MeshFile(text: text, path: folder.path + "/mesh.yaml")
+        #expect(file.plugins.map(\.name) == ["b", "a", "c"])
+        #expect(file.plugins.map(\.instances) == [3...3, nil, nil])
+    }
+
+    @Test func `the grants file takes the place of grants for the plugins that it lists`() throws {
+        let folder = TemporaryFolder()
+        plugin(folder, "chat")
+        plugin(folder, "ui")
+        let grants = "plugins: { chat: { permissions: [storage], hosts: [\"api.example.org:443\"] } }"
+        _ = folder.file("grants.yaml", grants)
+        let text = """
+            plugins:
+              - { path: chat, grant: { permissions: [networking] } }
+              - { path: ui, grant: { permissions: [networking] } }
+            """
+        let file = try MeshFile(text: text, path: folder.path + "/mesh.yaml")
+        #expect(file.grantsPath == folder.path + "/grants.yaml")
+        #expect(file.plugins.map(\.permissions) == [["storage"], ["networking"]])
+        #expect(file.plugins.first?.grant.hosts?.count == 1)
+        #expect(file.policy.principals["chat"]?.permissions == ["storage"])
+        _ = folder.file("other.yaml", "plugins: { chat: { permissons: [] } }")
+        let errors = #expect(throws: ConfigErrors.self) {
+            try MeshFile(text: "grants: other.yaml\n" + text, path: folder.path + "/mesh.yaml")
+        }
+        #expect(errors?.description.contains("did you mean \"permissions\"") == true, "\(errors?.description ?? "")")
+    }
+
+    @Test(arguments: [
+        ("{ name: far, host: b, path: x }", "has the plugin's folder"),
+        ("{ host: b }", "key \"name\" is missing"),
+        ("{ path: ui, provides: [x] }", "the manifest says"),
+        ("{ path: ui, instances: { min: 3, max: 2 } }", "at least 3"),
+        ("{ path: ui, enforcement: perhaps }", "require"),
+        ("{ path: ui, limits: { memory: 1 } }", "memoryMB"),
+        ("{ path: ui, activation: later }", "eager"),
+    ])
+    func `what does not fit together is told`(entry: String, part: String) throws {
+        let folder = TemporaryFolder()
+        plugin(folder, "ui")
+        let errors = #expect(throws: ConfigErrors.self) {
+            try MeshFile(text: "plugins: [\(entry)]", path: folder.path + "/mesh.yaml")
+        }
+        #expect(errors?.description.contains(part) == true, "\(errors?.description ?? "")")
     }
 
     private func rule(

@@ -1,79 +1,11 @@
-// The grants file, grants.yaml beside the mesh file: what each plugin is granted. Read strictly; written whole, sorted, and
-// put in place in one step, so that nobody ever reads half of it.
+// Changes of the grants file: read, changed, written whole and put in place in one step, so that nobody ever reads half of
+// it and two who change it at once wait for each other.
 
 import CLinuxShims
-import ConfigDocument
 import Glibc
 import Manifest
 
-/// What the grants file says.
-struct GrantsFile: Equatable {
-    static let fileName = "grants.yaml"
-    private static let comment = """
-        # What plugins are granted: the permissions of a plugin that is listed here count in place of those in the mesh file.
-        # Written by `wiz grant` and `wiz revoke`, which keep no comments.
-
-        """
-
-    /// Grants by the plugin's name; a plugin that is not here has what the mesh file grants.
-    var plugins: [String: PluginGrant] = [:]
-
-    init() {}
-
-    /// Reads the file; one that is not there grants nothing.
-    init(reading path: String) throws(ConfigErrors) {
-        guard access(path, F_OK) == 0 else { return }
-        let document = try ConfigDocument(path: path, format: .yaml)
-        self = try document.decode { root in GrantsFile(root) }
-    }
-
-    private init(_ root: ConfigField) {
-        if root.node?.value == .null { return }
-        for entry in root.mapping(["plugins"])["plugins"].entries() {
-            let fields = entry.value.mapping(["permissions", "hosts"])
-            let permissions = fields["permissions"].strings(atMost: 256)
-            var hosts: [HostPattern]?
-            if fields["hosts"].isPresent {
-                hosts = fields["hosts"].list(atMost: 256).compactMap { item in
-                    guard let text = item.string() else { return nil }
-                    let pattern = HostPattern(text)
-                    if pattern == nil {
-                        item.report(
-                            "host \"\(text)\" is not valid",
-                            expected: "a host such as \"api.example.com:443\" or \"*.example.com\""
-                        )
-                    }
-                    return pattern
-                }
-            }
-            plugins[entry.key] = PluginGrant(permissions: permissions, hosts: hosts)
-        }
-    }
-
-    /// The file's text.
-    var text: String {
-        guard !plugins.isEmpty else { return Self.comment + "plugins: {}\n" }
-        var text = Self.comment + "plugins:\n"
-        for (name, grant) in plugins.sorted(by: { $0.key < $1.key }) {
-            text += "  \(Self.quoted(name)):\n"
-            text += "    permissions: \(Self.list(grant.permissions.sorted()))\n"
-            if let hosts = grant.hosts { text += "    hosts: \(Self.list(hosts.map(\.description)))\n" }
-        }
-        return text
-    }
-
-    private static func list(_ items: [String]) -> String { "[\(items.map(quoted).joined(separator: ", "))]" }
-
-    /// Bare where YAML takes it for nothing else; in quotes otherwise.
-    private static func quoted(_ text: String) -> String {
-        let words: Set = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
-        let isBare =
-            text.utf8.first.map { $0 >= 0x61 && $0 <= 0x7A } ?? false
-            && text.utf8.allSatisfy { ($0 >= 0x61 && $0 <= 0x7A) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2D }
-            && !words.contains(text)
-        return isBare ? text : JSON.string(text).json
-    }
-
+extension GrantsFile {
     /// Changes the file: reads it, lets `change` work on it, and puts the new one in place.
     ///
     /// Two that do so at once wait for each other.

@@ -42,7 +42,7 @@ struct MeshPlace {
                     name: entry.name,
                     folder: entry.folder,
                     manifest: entry.folder.isEmpty ? nil : try? PluginManifest.load(folder: entry.folder),
-                    grant: grants.plugins[entry.name] ?? PluginGrant(permissions: entry.permissions)
+                    grant: grants.plugins[entry.name] ?? entry.grant
                 )
             }
         } catch {
