@@ -1,8 +1,8 @@
 // The broker in a simulated world, seed after seed. WIZ_SEEDS and WIZ_FIRST_SEED widen the run (`make simulate`); a failure
 // prints its seed, and `WIZ_FIRST_SEED=seed WIZ_SEEDS=1` replays it.
 
-import Foundation
 import BrokerSimulation
+import Foundation
 import Testing
 
 @Suite struct SimulationTests {
