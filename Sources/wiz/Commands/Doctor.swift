@@ -181,7 +181,7 @@ struct Doctor: AsyncParsableCommand {
                 "export WIZ_RUN=$HOME/.wizmesh"
             )
         }
-        guard status.st_mode & 0o077 == 0 || status.st_mode & 0o777 == 0o750 else {
+        guard status.st_mode & 0o077 == 0 || [0o710, 0o750].contains(status.st_mode & 0o777) else {
             return Finding(.fail, "run folder", "others may enter \(folder)", "chmod 700 \(folder)")
         }
         return Finding(.ok, "run folder", folder)
