@@ -227,7 +227,8 @@ extension BrokerCore {
     /// Looks again for those who wait for providers to come back.
     mutating func lookAgain(now: MeshInstant, into outbox: inout Outbox) {
         requeueAll(of: returnPool, now: now, into: &outbox)
-        guard registry.pools[returnPool.at].queue.isEmpty, now >= returnEnds else { return }
+        // Routing may have settled the registry, and looked again, on the way.
+        guard !returnPool.isNone, registry.pools[returnPool.at].queue.isEmpty, now >= returnEnds else { return }
         registry.releasePool(returnPool)
         returnPool = .none
     }

@@ -49,6 +49,7 @@ extension Registry {
         routesChanged = true
         guard pools[pool.at].latents.isEmpty else { return changedPools.append(pool) }
         pools[pool.at].isLatent = false
+        pools[pool.at].isDemanded = false
         latentPools.removeAll { $0 == pool }
         if pools[pool.at].members.isEmpty { emptied(pool) } else { changedPools.append(pool) }
     }

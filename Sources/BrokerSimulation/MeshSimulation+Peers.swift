@@ -16,9 +16,82 @@ extension MeshSimulation {
         if peers[peer].role == .hostile, !isCalm, random.once(in: 3) {
             sendRubbish(from: peer)
         } else {
-            send(Hello(name: peers[peer].name, version: "1.0.0"), from: peer)
+            send(hello(peer), from: peer)
         }
         schedule(.act(peer: peer), after: UInt64(random.pick(1...30)) * 1_000_000)
+    }
+
+    /// Workers come now and then with a ticket that keeps them in shadow; some peers come back from an earlier broker.
+    private mutating func hello(_ peer: Int) -> Hello {
+        var hello = Hello(lastEpoch: random.once(in: 3) ? 77 : 0, name: peers[peer].name, version: "1.0.0")
+        guard peers[peer].role == .worker, !isCalm, random.once(in: 2) else { return hello }
+        peers[peer].label = "\(hello.name)#1@\(peers[peer].incarnation)"
+        peers[peer].isShadow = random.once(in: 2)
+        let grant = TicketGrant(
+            name: hello.name,
+            principal: hello.name,
+            instance: peers[peer].label,
+            isShadow: peers[peer].isShadow
+        )
+        hello.ticket = core.issueTicket(grant, now: instant)
+        return hello
+    }
+
+    /// A host does something.
+    private mutating func actAsHost() {
+        let sessions = core.sessions(after: nil, limit: 100, now: instant)
+        switch random.pick(0...3) {
+        case 0: expectSomething(sessions)
+        case 1:
+            guard let standing = expectations.randomElement(using: &random) else { return }
+            expectations.removeAll { $0.id == standing.id }
+            _ = core.unexpect(standing.id, by: standing.session, now: instant, into: &outbox)
+        default: promoteSomething(sessions)
+        }
+    }
+
+    private mutating func expectSomething(_ sessions: [SessionSnapshot]) {
+        guard let host = sessions.randomElement(using: &random) else { return }
+        let model = peers[0].worker.provision(using: &random)
+        let service = Expectation.Service(
+            service: model.service,
+            version: model.version,
+            methods: model.methods,
+            attributes: model.attributes,
+            capabilities: model.capabilities,
+            queueCount: random.once(in: 3) ? random.pick(0...3) : nil
+        )
+        let mode = random.once(in: 2) ? Expectation.Mode.lazy : .park
+        let expectation = Expectation(owner: "worker-0", mode: mode, services: [service])
+        let id = SessionID(rawValue: host.session)
+        note("\(host.name) can start \(model.service)@\(model.version)")
+        if case .success(let number) = core.expect(expectation, by: id, now: instant, into: &outbox) {
+            expectations.append((number, id))
+        }
+    }
+
+    private mutating func promoteSomething(_ sessions: [SessionSnapshot]) {
+        guard let arriving = sessions.filter({ $0.stage == .shadow }).randomElement(using: &random) else { return }
+        if !random.once(in: 6) {
+            _ = core.setReady(SessionID(rawValue: arriving.session), now: instant, into: &outbox)
+        }
+        let leaving = sessions.filter { $0.instance != arriving.instance && $0.instance.contains("#") }
+            .randomElement(using: &random)
+        let retired = (random.once(in: 2) ? leaving : nil).map { [$0.instance] } ?? []
+        let order = PromotionOrder(
+            instances: [arriving.instance],
+            retired: retired,
+            graceMilliseconds: UInt32(random.pick(0...2000)),
+            reason: "simulated"
+        )
+        note("\(arriving.instance) takes over from \(retired)")
+        let held = sessions.reduce(0) { $0 + $1.leasesHeld }
+        let result = core.promote(order, by: "", now: instant, into: &outbox)
+        // What waits may go elsewhere, or be too much for the queue there; what was given out goes on.
+        let after = core.sessions(after: nil, limit: 100, now: instant).reduce(0) { $0 + $1.leasesHeld }
+        if after < held { report.violations.append("a promotion ended \(held - after) calls that were worked on") }
+        guard case .success = result else { return }
+        for peer in peers.indices where peers[peer].label == arriving.instance { peers[peer].isShadow = false }
     }
 
     /// A frame reaches a peer.
@@ -228,7 +301,9 @@ extension MeshSimulation {
     /// Something goes wrong in the world.
     mutating func fault() {
         let peer = random.pick(0...peers.count - 1)
-        switch random.pick(0...6) {
+        switch random.pick(0...9) {
+        case 7, 8, 9:
+            actAsHost()
         case 0, 1:
             breakLink(of: peer)
         case 2:

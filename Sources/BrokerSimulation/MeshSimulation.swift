@@ -90,6 +90,8 @@ public struct MeshSimulation: ~Copyable {
     /// By call: the process that may have begun it, when the method must not run twice.
     var begun: [UInt64: String] = [:]
     var nextTag: UInt64 = 1
+    /// What hosts have said that they can start, and whose it is.
+    var expectations: [(id: UInt64, session: SessionID)] = []
     var isCalm = false
     /// What has happened lately, written down only when something is wrong.
     var recent: [(at: UInt64, happening: Happening)] = []
@@ -113,6 +115,7 @@ public struct MeshSimulation: ~Copyable {
             identity: BrokerIdentity(epoch: 1, name: "wizmesh/simulated"),
             entropy: { entropy.next() }
         )
+        core.started(at: instant)
         populate()
     }
 
@@ -274,6 +277,9 @@ public struct MeshSimulation: ~Copyable {
         guard let header = try? Header.decode(bytes) else {
             report.violations.append("the broker sent a header that cannot be read: \(bytes)")
             return true
+        }
+        if case .call = header, peers[links[link].peer].isShadow, peers[links[link].peer].link == link {
+            report.violations.append("\(peers[links[link].peer].name) got a call in shadow")
         }
         let at = max(now + delay(), links[link].lastArrivalAtPeer)
         links[link].lastArrivalAtPeer = at

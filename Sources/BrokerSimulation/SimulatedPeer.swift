@@ -40,6 +40,10 @@ struct SimulatedPeer {
     var incarnation = 0
     var link: Int?
     var isWelcome = false
+    /// What its ticket calls it; empty: it came without one.
+    var label = ""
+    /// It gets no calls until it is promoted.
+    var isShadow = false
     /// Stopped (SIGSTOP): it neither sends nor reads until it goes on.
     var stoppedUntil: UInt64 = 0
     var lastSent: UInt64 = 0
@@ -51,6 +55,8 @@ struct SimulatedPeer {
     mutating func lost() {
         link = nil
         isWelcome = false
+        label = ""
+        isShadow = false
         let (clientID, workerID, watcherID) = (client.nextID, worker.nextID, watcher.nextID)
         client.pending = [:]
         worker = SimulatedWorker()

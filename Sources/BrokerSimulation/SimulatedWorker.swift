@@ -30,11 +30,17 @@ struct SimulatedWorker {
 
     /// A PROVIDE of a service that it does not provide yet.
     mutating func newProvide(using random: inout SeededGenerator) -> Provide {
+        let provide = provision(using: &random)
+        capacities[provide.id.rawValue] = provide.capacity
+        return provide
+    }
+
+    /// Any service that a worker may provide.
+    mutating func provision(using random: inout SeededGenerator) -> Provide {
         let versions = ["1.0.0", "1.2.0", "2.0.0", "2.1.0", "1.0.0-beta.1"]
         let id = nextID
         nextID += 1
         let capacity = UInt32(random.pick(0...4))
-        capacities[id] = max(capacity, 1)
         return Provide(
             id: Self.request(id),
             capacity: max(capacity, 1),
