@@ -2,7 +2,7 @@
 // processes and touches nothing: time and entropy are arguments. Subjects are in HostCore+Start, +Supervise, +Reload,
 // +Scale, +Stop and +Status.
 
-public import Manifest
+import Manifest
 internal import SemanticVersion
 
 /// Decides what becomes of the plugins of a host.

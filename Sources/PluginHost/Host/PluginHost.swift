@@ -1,7 +1,7 @@
 // Runs the plugins of a mesh: drives HostCore with real processes, a real broker and a real clock. Decisions are all in the
 // core; here are the effects, each plugin's in their order. Requests of operators are in PluginHost+Requests.
 
-public import ConfigDocument
+import ConfigDocument
 internal import FoundationEssentials
 internal import Glibc
 import Manifest
