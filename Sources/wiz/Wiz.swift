@@ -19,7 +19,7 @@ struct Wiz: AsyncParsableCommand {
             """,
         version: WizmeshVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Run a mesh", subcommands: [Up.self, Doctor.self, Keys.self]),
+            CommandGroup(name: "Run a mesh", subcommands: [Up.self, Host.self, Doctor.self, Keys.self]),
             CommandGroup(name: "Use it", subcommands: [Call.self, Pub.self, Sub.self, Bench.self]),
             CommandGroup(
                 name: "Watch it",
