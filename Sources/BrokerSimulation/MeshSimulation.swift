@@ -281,7 +281,8 @@ public struct MeshSimulation: ~Copyable {
         if case .call = header, peers[links[link].peer].isShadow, peers[links[link].peer].link == link {
             report.violations.append("\(peers[links[link].peer].name) got a call in shadow")
         }
-        let at = max(now + delay(), links[link].lastArrivalAtPeer)
+        // Strictly later than the last one, which may have been put off while others, sent before, are still on their way.
+        let at = max(now + delay(), links[link].lastArrivalAtPeer + 1)
         links[link].lastArrivalAtPeer = at
         schedule(.atPeer(link: link, header, body), after: at - now)
         return true
