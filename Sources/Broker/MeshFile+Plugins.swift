@@ -230,6 +230,8 @@ extension MeshFile {
         entry.grant = grants.plugins[entry.name] ?? entry.grant
         var principal = policy.principals[entry.name] ?? Policy.Principal(origin: entry.origin)
         principal.roles.insert(policy.pluginRole)
+        // Else any host could come as any plugin.
+        principal.host = entry.host ?? ""
         principal.permissions.formUnion(entry.grant.permissions)
         policy.principals[entry.name] = principal
         plugins.append(entry)

@@ -24,6 +24,8 @@ extension BrokerCore {
         guard let session = sessions[session] else {
             return .failure(Failure(.failedPrecondition, message: "the session has ended"))
         }
+        let caller = principals.records[sessions.slots[session.at].principal.at].subject.principal
+        if let failure = startProblem(expectation.owner, for: caller) { return .failure(failure) }
         var versions: [SemanticVersion] = []
         for service in expectation.services {
             switch check(service, expectation.owner, session) {
@@ -87,14 +89,47 @@ extension BrokerCore {
             let message = "\(known) different methods of \(service.service)@\(version) are known already"
             return .failure(Failure(.resourceExhausted, message: message))
         }
-        // A host may hold calls back only for what its plugin may provide.
+        return provisionProblem(service.service, service.capabilities, owner, session).map { .failure($0) }
+            ?? .success(version)
+    }
+
+    /// A host may hold calls back only for what its plugin may provide.
+    private func provisionProblem(
+        _ service: String,
+        _ capabilities: [String],
+        _ owner: String,
+        _ session: SessionIndex
+    ) -> Failure? {
+        guard isBoundToOwn(session) else { return nil }
         let subject = policy.subject(owner)
-        let targets = [service.service] + service.capabilities.map { Policy.capabilityTarget($0) }
-        for target in targets where isBoundToOwn(session) && !policy.decide(subject, .provide, target).isAllowed {
+        for target in [service] + capabilities.map({ Policy.capabilityTarget($0) })
+        where !policy.decide(subject, .provide, target).isAllowed {
             let words = policy.refusal(principal: owner, action: .provide, target: target)
-            return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
+            return Failure(.permissionDenied, message: words.message, hint: words.hint)
         }
-        return .success(version)
+        return nil
+    }
+
+    /// Ends the expectations that the policy no longer allows.
+    ///
+    /// Whoever calls settles the registry afterwards.
+    mutating func recheckExpectations() {
+        for id in expectations.standing.keys.sorted() {
+            guard let standing = expectations.standing[id], !isStillAllowed(standing, id) else { continue }
+            end(id)
+        }
+    }
+
+    private func isStillAllowed(_ standing: StandingExpectation, _ id: UInt64) -> Bool {
+        let subject = principals.records[sessions.slots[standing.session.at].principal.at].subject
+        guard policy.decide(subject, .call, "mesh.expect").isAllowed,
+            startProblem(standing.owner, for: subject.principal) == nil
+        else { return false }
+        return standing.pools.allSatisfy { pool in
+            let slot = registry.pools[pool.at]
+            let tags = slot.latents.filter { $0.expectation == id }.flatMap(\.capabilities)
+            return provisionProblem(slot.service, tags, standing.owner, standing.session) == nil
+        }
     }
 
     /// Takes an expectation back: its calls are routed anew, and fail when nobody else provides what they ask for.

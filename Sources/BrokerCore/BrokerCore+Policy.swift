@@ -19,6 +19,7 @@ extension BrokerCore {
             recheckRegistrations(session, now: now, into: &outbox)
             recheckSubscriptions(session, now: now, into: &outbox)
         }
+        recheckExpectations()
         settleRegistry(now: now, into: &outbox)
         for place in registry.pools.indices where registry.pools[place].kind != .free {
             requeueAll(of: PoolIndex(place), now: now, into: &outbox)

@@ -55,27 +55,53 @@ extension BrokerCore {
 
     /// Why a principal may not have such a ticket; nil when it may.
     public func ticketProblem(_ grant: TicketGrant, for caller: String) -> Failure? {
-        guard isBoundToOwn(policy.subject(caller)),
-            !policy.subject(grant.principal).roles.contains(policy.policy.pluginRole)
-        else { return nil }
+        startProblem(grant.principal, for: caller)
+    }
+
+    /// Why a host may not act for a principal as for a plugin that it starts; nil when it may, or is bound to nothing.
+    func startProblem(_ principal: String, for caller: String) -> Failure? {
+        guard isBoundToOwn(policy.subject(caller)) else { return nil }
+        let roles = policy.subject(principal).roles
+        let why: String
+        if !roles.contains(policy.policy.pluginRole) {
+            why = "is no plugin"
+        } else if !roles.isDisjoint(with: [policy.policy.operatorRole, policy.policy.hostRole]) {
+            why = "is an operator or a host, too"
+        } else if let host = policy.policy.principals[principal]?.host, host != caller {
+            why = host.isEmpty ? "runs on the broker's machine" : "runs on the host \"\(host)\""
+        } else {
+            return nil
+        }
         return Failure(
             .permissionDenied,
-            message: "the host \"\(caller)\" gets no ticket for \"\(grant.principal)\", which is no plugin",
+            message: "the host \"\(caller)\" may not start \"\(principal)\", which \(why)",
             hint: "list the plugin in the mesh file, with `host: \(caller)` when it runs on that machine"
         )
+    }
+
+    /// Why no ticket is given out now; nil when one may be.
+    public mutating func ticketRoomProblem(now: MeshInstant) -> Failure? {
+        // Each session holds one for its next HELLO.
+        let most = 65_536 + 2 * limits.sessionCount
+        guard !tickets.hasRoom(most, now: now) else { return nil }
+        let message = "\(most) tickets are out, and no more may be"
+        return Failure(.resourceExhausted, message: message, retryAfterMilliseconds: 1_000, flags: .retryable)
     }
 
     /// The keys for which a ticket is out: the shell lets them in.
     public func ticketKeys(now: MeshInstant) -> Set<String> { tickets.keys(now: now) }
 
-    /// The sessions with a label that a principal may manage, the oldest first: its own before those of others.
+    /// The sessions with a label that a principal's tickets brought, the oldest first.
+    ///
+    /// An operator that has none of that label means what the broker's own program started; another host's are never meant.
     private func labelled(_ label: String, for caller: String) -> [SessionIndex] {
         guard !label.isEmpty else { return [] }
         let found = sessions.slots.indices.map { SessionIndex($0) }
             .filter { sessions.slots[$0.at].state == .active && sessions.slots[$0.at].label == label }
             .sorted { sessions.slots[$0.at].id < sessions.slots[$1.at].id }
         let own = found.filter { sessions.slots[$0.at].owner == caller }
-        return own.isEmpty && !isBoundToOwn(policy.subject(caller)) ? found : own
+        guard own.isEmpty, !isBoundToOwn(policy.subject(caller)) else { return own }
+        return found.filter { sessions.slots[$0.at].owner.isEmpty }
     }
 
     // MARK: Ready or not

@@ -55,13 +55,21 @@ public struct Policy: Sendable, Hashable {
         public var roles: Set<String>
         /// The named permissions granted to it, `storage` for example.
         public var permissions: Set<String>
+        /// The host that alone may start it, besides operators; empty: none may, nil: any may.
+        public var host: String?
         /// Where it stands, for messages.
         public var origin: String
 
         /// Describes a principal.
-        public init(roles: Set<String> = [], permissions: Set<String> = [], origin: String = "") {
+        public init(
+            roles: Set<String> = [],
+            permissions: Set<String> = [],
+            host: String? = nil,
+            origin: String = ""
+        ) {
             self.roles = roles
             self.permissions = permissions
+            self.host = host
             self.origin = origin
         }
     }

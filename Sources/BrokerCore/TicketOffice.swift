@@ -58,12 +58,23 @@ struct TicketOffice: Sendable {
     /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1)
     /// each.
     private var sweepCount = 64
+    /// When those that have run out may be swept again, where there is no room.
+    private var nextSweep = MeshInstant(nanoseconds: 0)
 
     /// Makes an office that has given out none.
     init() {}
 
     /// How many are out, expired ones that have not been swept included.
     var count: Int { tickets.count }
+
+    /// True when fewer are out; sweeps once a second at most, since whoever asks decides how often.
+    mutating func hasRoom(_ most: Int, now: MeshInstant) -> Bool {
+        if tickets.count >= most, nextSweep <= now {
+            sweep(now: now)
+            nextSweep = now.advanced(milliseconds: 1_000)
+        }
+        return tickets.count < most
+    }
 
     /// Gives out a ticket of 64 hex digits, made from four draws.
     ///

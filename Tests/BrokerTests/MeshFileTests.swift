@@ -118,6 +118,7 @@ import ZeroMQ
         #expect(provided.contains("chat:capability.talk") && provided.contains("far:far.away"))
         #expect(provided.contains("far:capability.distant") && provided.contains("role:host:host.>"))
         #expect(file.policy.principals["far"]?.roles == ["plugin"])
+        #expect(file.policy.principals["far"]?.host == "machine-b" && file.policy.principals["chat"]?.host == "")
     }
 
     @Test func `a folder of plugins is read whole, and entries of its own go before`() throws {
