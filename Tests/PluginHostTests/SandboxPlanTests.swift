@@ -235,6 +235,24 @@ struct SandboxPlanTests {
         }
     }
 
+    @Test func `a process that starts others without end is found on a busy machine too, and a full one is let be`() {
+        let limits = ProcessLimits(processCount: 12)
+        var bomb = UsageMeter(limits, held: [.pids])
+        // It does not run between every third look and the next.
+        let verdicts = (1...40).map { look in
+            bomb.take(UsageSample(taskCount: 12, refusedStarts: look - look / 3), at: .milliseconds(50 * look))
+        }
+        #expect(
+            verdicts.compactMap(\.self).first
+                == .watchdog("process limit (12 of 12, and it goes on starting, watchdog)")
+        )
+        var full = UsageMeter(limits, held: [.pids])
+        for look in 1...200 {
+            let sample = UsageSample(taskCount: 12, refusedStarts: look / 4)
+            #expect(full.take(sample, at: .milliseconds(50 * look)) == nil)
+        }
+    }
+
     @Test func `what /proc says of a process is read, whatever its name`() throws {
         let text = "42 (a) b) (c) S 1 42 42 0 -1 4194560 100 200 0 0 70 30 5 5 20 0 3 0 1000 1 1"
         let stat = try #require(ProcessTree.Stat(text))

@@ -65,16 +65,17 @@ struct UsageMeter: Sendable {
         )
     }
 
-    /// Eight looks in a row are two seconds of a process that does nothing but start others: a group counts what it refused;
-    /// where there is none, all places are taken and a processor is busy.
+    // Eight looks in a row are two seconds of a process that does nothing but start others: a group counts what it refused;
+    // where there is none, all places are taken and a processor is busy. A look without it takes back half of what one with
+    // it adds, since on a busy machine such a process does not run between all looks.
     private mutating func starts(_ sample: UsageSample, at now: Duration) -> ExitCause? {
         guard let limit = limits.processCount, let last, now > last.at else { return nil }
         let isBusy = (sample.cpu - last.sample.cpu) / (now - last.at) > 0.5
         let isFull =
             held.contains(.pids)
             ? sample.refusedStarts > last.sample.refusedStarts : sample.taskCount >= limit && isBusy
-        starting = isFull ? starting + 1 : 0
-        guard starting >= 8 else { return nil }
+        starting = isFull ? starting + 2 : max(0, starting - 1)
+        guard starting >= 16 else { return nil }
         return .watchdog("process limit (\(sample.taskCount) of \(limit), and it goes on starting, watchdog)")
     }
 }
