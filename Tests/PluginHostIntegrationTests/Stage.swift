@@ -262,10 +262,16 @@ final class Stage: Sendable {
 }
 
 extension PluginHost {
-    /// Waits until a plugin serves.
-    func untilReady(_ plugin: String) async {
-        while statuses.first(where: { $0.plugin == plugin })?.state != .ready {
-            try? await Task.sleep(for: .milliseconds(10))
+    /// Waits until a plugin is in one of some states.
+    ///
+    /// - Throws: that it is in none of them after the bound.
+    func until(_ plugin: String, _ states: PluginState..., within bound: Duration = .seconds(30)) async throws {
+        let end = ContinuousClock.now + bound
+        while let status = statuses.first(where: { $0.plugin == plugin }), !states.contains(status.state) {
+            guard ContinuousClock.now < end else {
+                throw StageFailure("\(plugin) is \(status.state) (\(status.cause)) and not \(states)")
+            }
+            try await Task.sleep(for: .milliseconds(10))
         }
     }
 }

@@ -48,7 +48,7 @@ public actor PluginHost {
     private var running: [InstanceLabel: any RunningProcess] = [:]
     /// Processes that are to end and have not been started yet.
     private var endings: [InstanceLabel: Bool] = [:]
-    private var lanes: [String: AsyncStream<HostAction>.Continuation] = [:]
+    private var lanes: [String: AsyncStream<LaneWork>.Continuation] = [:]
     private var publisher: AsyncStream<PluginMessage>.Continuation?
     private let begin = ContinuousClock.now
     private var timer: (deadline: Duration, task: Task<Void, Never>)?
@@ -58,6 +58,13 @@ public actor PluginHost {
     private var silent: [InstanceLabel: ContinuousClock.Instant] = [:]
     private var watch: Task<Void, Never>?
     private var isFinished = false
+
+    /// What is done for a plugin, one after the other.
+    private enum LaneWork: Sendable {
+        case action(HostAction)
+        /// Everything before it is done.
+        case reached(CheckedContinuation<Void, Never>)
+    }
 
     /// A plugin as it was read once, with its program.
     struct Revision: Sendable {
@@ -123,7 +130,11 @@ public actor PluginHost {
     }
 
     /// Returns once no plugin is on its way to being ready, well or not.
-    public func settle() async { await wait { $0.isSettled() } }
+    public func settle() async {
+        await wait { $0.isSettled() }
+        // What the broker has been asked for by then, it has: a call to a lazy plugin finds it.
+        for lane in lanes.values { await withCheckedContinuation { _ = lane.yield(.reached($0)) } }
+    }
 
     /// For how long it has run.
     var uptime: Duration { begin.duration(to: .now) }
@@ -191,21 +202,26 @@ public actor PluginHost {
         case .askLoad(let plugin):
             Task { [control] in self.feed(.load(plugin: plugin, await control.load(plugin))) }
         case .finished: break
-        case .launch(let label, _, _): lane(label.plugin).yield(action)
-        case .tellExited(let label, _, _): lane(label.plugin).yield(action)
+        case .launch(let label, _, _): lane(label.plugin).yield(.action(action))
+        case .tellExited(let label, _, _): lane(label.plugin).yield(.action(action))
         case .drain(let plugin, _, _, _), .promote(let plugin, _, _, _, _, _), .expect(let plugin, _, _, _),
             .unexpect(let plugin, _), .prepare(let plugin):
-            lane(plugin).yield(action)
+            lane(plugin).yield(.action(action))
         }
     }
 
     /// What is done for a plugin is done in order.
-    private func lane(_ plugin: String) -> AsyncStream<HostAction>.Continuation {
+    private func lane(_ plugin: String) -> AsyncStream<LaneWork>.Continuation {
         if let lane = lanes[plugin] { return lane }
-        let (stream, continuation) = AsyncStream.makeStream(of: HostAction.self)
+        let (stream, continuation) = AsyncStream.makeStream(of: LaneWork.self)
         lanes[plugin] = continuation
         Task { [weak self] in
-            for await action in stream { await self?.performInOrder(action) }
+            for await work in stream {
+                switch work {
+                case .action(let action): await self?.performInOrder(action)
+                case .reached(let waiter): waiter.resume()
+                }
+            }
         }
         return continuation
     }
