@@ -97,6 +97,10 @@ public struct BrokerConfiguration: Sendable {
         ]
         allow(host, .call, orders.map { "mesh." + $0 })
         allow(host, .provide, ["host.>", Policy.capabilityTarget("plugin-host")])
+        // The host beside the broker is an operator's.
+        policy.rules.append(
+            Policy.Rule(effect: .deny, subject: host, action: .provide, target: "host.local", origin: origin)
+        )
         allow(host, .publish, ["mesh.plugin.>"])
         allow(host, .subscribe, ["mesh.session.>", "mesh.service.>", "mesh.plugin.>"])
         return policy

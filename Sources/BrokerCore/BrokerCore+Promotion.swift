@@ -106,6 +106,14 @@ extension BrokerCore {
 
     // MARK: Ready or not
 
+    /// Counts what a session says of itself; true when it is held back as others' notices are: hosts act on what their
+    /// instances say, but none may say it without end.
+    private mutating func isTalkative(_ session: SessionIndex) -> Bool {
+        let count = sessions.slots[session.at].readinessCount
+        if count < 32 { sessions.slots[session.at].readinessCount = count + 1 }
+        return count >= 32 || sessions.slots[session.at].label.isEmpty
+    }
+
     /// A session says that it can work; false when it is gone.
     public mutating func setReady(_ id: SessionID, now: MeshInstant, into outbox: inout Outbox) -> Bool {
         guard let session = sessions[id] else { return false }
@@ -117,7 +125,7 @@ extension BrokerCore {
             "mesh.session.ready",
             sentence,
             sessionFields(session),
-            isCounted: sessions.slots[session.at].label.isEmpty,
+            isCounted: isTalkative(session),
             now: now,
             into: &outbox
         )
@@ -143,7 +151,7 @@ extension BrokerCore {
             "mesh.session.notready",
             "\(sessionTitle(session)) is not ready: \(reason)",
             fields,
-            isCounted: sessions.slots[session.at].label.isEmpty,
+            isCounted: isTalkative(session),
             now: now,
             into: &outbox
         )

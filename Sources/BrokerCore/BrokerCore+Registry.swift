@@ -76,6 +76,10 @@ extension BrokerCore {
             return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
         }
         if let failure = capabilityProblem(provide.capabilities, subject) { return .failure(failure) }
+        if isOfAnotherHost(provide.service, session) {
+            let message = "the service \"\(provide.service)\" is another host's"
+            return .failure(Failure(.alreadyExists, message: message, hint: "give this host another name"))
+        }
         // Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
         let knownCount = registry.methodCount(service: provide.service, version: version)
         guard knownCount + provide.methods.count <= Registry.methodCount || knownCount == 0 else {
@@ -103,6 +107,18 @@ extension BrokerCore {
     /// Names of services that nobody may provide: the broker's own, and those by which rules speak of capabilities.
     func isReserved(_ service: String) -> Bool {
         ["mesh", "capability"].contains { service == $0 || service.hasPrefix($0 + ".") }
+    }
+
+    /// A host's own service has one owner: orders for it must not reach a host that took its name.
+    private func isOfAnotherHost(_ service: String, _ session: SessionIndex) -> Bool {
+        guard service.hasPrefix("host."), isBoundToOwn(session) else { return false }
+        let own = sessions.slots[session.at].principal
+        return (registry.services[service] ?? []).contains { version in
+            registry.pools[version.pool.at].members.contains { member in
+                let owner = registry.registrations[member.registration.at].session
+                return sessions.slots[owner.at].principal != own
+            }
+        }
     }
 
     /// A tag leads callers to whoever has it, so it takes the permission to provide `capability.TAG`.

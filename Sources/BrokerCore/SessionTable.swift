@@ -35,6 +35,8 @@ struct SessionSlot {
     var isReturning = false
     /// It has said that it can work.
     var isReady = false
+    /// How often it has said whether it can work.
+    var readinessCount: UInt8 = 0
     var sdk = ""
     var principal = PrincipalIndex.none
     var welcomedAt = MeshInstant(nanoseconds: 0)

@@ -93,6 +93,35 @@ struct HostBoundsTests {
         #expect(!bench.run { $0.unexpect(id, by: machine.session, now: $1, into: &$2) })
     }
 
+    @Test func `a host's own service is not taken by another host`() throws {
+        var policy = HostTests.policy
+        policy.rules.append(
+            Policy.Rule(effect: .allow, subject: "role:host", action: .provide, target: "host.>", origin: "t:2")
+        )
+        let bench = CoreBench(policy: policy)
+        let first = try bench.peer("a", .key(principal: "machine-a"))
+        try first.provide("host.a")
+        let again = try bench.peer("a", .key(principal: "machine-a"))
+        try again.provide("host.a")
+        let thief = try bench.peer("b", .key(principal: "machine-b"))
+        thief.send(.provide(Provide(id: try thief.id(), capacity: 1, service: "host.a", version: "9.0.0", methods: [])))
+        _ = try thief.expectFail(.alreadyExists)
+        try thief.provide("host.b")
+    }
+
+    @Test func `an instance that says it is not ready without end is held back in time`() throws {
+        let worker = try host.start("echo#1@1", isReady: false)
+        _ = bench.takeNotices()
+        for _ in 0..<500 {
+            bench.run {
+                _ = $0.setNotReady(worker.session, reason: "x", retryAfterMilliseconds: nil, now: $1, into: &$2)
+                _ = $0.setReady(worker.session, now: $1, into: &$2)
+            }
+        }
+        let count = bench.takeNotices().count
+        #expect(count >= 32 && count < 200, "\(count)")
+    }
+
     @Test func `tickets that nobody takes have a bound, and make room when they run out`() {
         var limits = Limits()
         limits.sessionCount = 1

@@ -117,6 +117,7 @@ import ZeroMQ
         let provided = file.policy.rules.filter { $0.action == .provide }.map { $0.subject + ":" + $0.target }
         #expect(provided.contains("chat:capability.talk") && provided.contains("far:far.away"))
         #expect(provided.contains("far:capability.distant") && provided.contains("role:host:host.>"))
+        #expect(file.policy.rules.contains { $0.effect == .deny && $0.target == "host.local" })
         #expect(file.policy.principals["far"]?.roles == ["plugin"])
         #expect(file.policy.principals["far"]?.host == "machine-b" && file.policy.principals["chat"]?.host == "")
     }
