@@ -49,8 +49,13 @@ import Testing
             guard var bytes = samples.randomElement(using: &generator) else { continue }
             let place = Int(generator.next() % UInt64(bytes.count))
             bytes[place] ^= 1 << (generator.next() % 8)
+            if generator.next() % 8 == 0 { bytes.removeLast(Int(generator.next() % UInt64(bytes.count))) }
+            let whole = try? CallHeader.decode(bytes)
             bytes.withUnsafeBytes { raw in
-                guard let view = try? CallView.decode(raw) else { return }
+                // Both readers take the same bytes, and read the same in them.
+                let view = try? CallView.decode(raw)
+                #expect(view?.strings(in: raw) == whole)
+                guard let view else { return }
                 var rewritten: [UInt8] = []
                 view.encode(from: raw, caller: UnsafeRawBufferPointer(start: nil, count: 0), to: &rewritten)
                 #expect((try? CallHeader.decode(rewritten))?.service == view.service.string(in: raw))
