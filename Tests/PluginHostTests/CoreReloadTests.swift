@@ -195,6 +195,19 @@ struct CoreReloadTests {
         #expect(rig.state("echo") == "ready")
     }
 
+    @Test func `a reload while a sound plugin is being started again does not give the old version up`() throws {
+        var rig = try running()
+        rig.send(.exited(named("echo#1@1"), .signalled(9), lastLines: []))
+        rig.send(.reload(plugin: "echo", RequestNumber(1)))
+        #expect(rig.send(try next()).texts == ["launch echo#1@2 shadow r2"])
+        #expect(rig.pass(.milliseconds(251)).texts == ["launch echo#1@1 live r1"])
+        rig.bringUp("echo#1@1")
+        let actions = rig.send(.exited(named("echo#1@2"), .exited(1), lastLines: [])).texts
+        #expect(actions.last == "echo 1: the new version ended before it was ready: exit 1")
+        #expect(rig.state("echo") == "ready")
+        #expect(rig.status("echo")?.version == "1.0.0")
+    }
+
     @Test func `a plugin that cannot run is mended by a reload`() throws {
         var rig = CoreRig()
         rig.send(.plugins([try plan("echo", Self.things)]))

@@ -195,7 +195,7 @@ private struct Walk {
 }
 
 struct CoreWalkTests {
-    @Test(arguments: 0..<60)
+    @Test(arguments: 0..<40)
     func `whatever happens, processes are bounded, somebody serves, and everything ends`(_ seed: Int) throws {
         var walk = Walk(seed: UInt64(seed))
         walk.send(.plugins(try walk.names.enumerated().map { try walk.plan($1, revision: $0, version: "1.0.0") }))

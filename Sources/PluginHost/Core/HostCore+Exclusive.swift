@@ -17,6 +17,7 @@ extension HostCore {
         let (now, timing) = (now, timing)
         update(name) { record in
             record.plan = plan
+            record.planHasServed = phase == .rollingBack
             record.generation = generation
             record.lastGeneration = max(record.lastGeneration, generation)
             record.supervision.reset()

@@ -66,7 +66,7 @@ extension HostCore {
     private mutating func replace(_ name: String, by plan: PluginPlan) {
         guard let record = records[name] else { return }
         update(name) { $0.held = nil }
-        if let outcome = makeResolution(replacing: plan).plugins[name], outcome.isBlocked, record.hasReady {
+        if let outcome = makeResolution(replacing: plan).plugins[name], outcome.isBlocked, record.isSound {
             let reason = "version \(plan.version) could not start: it \(outcome.summary)"
             return finishReload(name, .failed(reason: reason, lastLines: []))
         }
@@ -86,7 +86,7 @@ extension HostCore {
             record.reload?.old = record.plan
             record.reload?.deadline = nil
         }
-        guard record.hasReady else { return replaceCold(name, plan, generation) }
+        guard record.isSound else { return replaceCold(name, plan, generation) }
         if plan.reload == .exclusive || record.plan.reload == .exclusive {
             update(name) { record in
                 record.reload?.phase = .emptying
@@ -103,7 +103,7 @@ extension HostCore {
         }
     }
 
-    /// Nothing serves: the new plan starts in place of whatever tries.
+    /// Nothing serves, and the old plan does not work: the new plan starts in place of whatever tries.
     private mutating func replaceCold(_ name: String, _ plan: PluginPlan, _ generation: Int) {
         let (now, timing) = (now, timing)
         guard let record = records[name] else { return }
@@ -122,6 +122,7 @@ extension HostCore {
     private mutating func adopt(_ name: String, _ plan: PluginPlan) {
         update(name) { record in
             record.plan = plan
+            record.planHasServed = false
             record.supervision.reset()
             record.left = nil
             record.refusal = nil
@@ -188,7 +189,7 @@ extension HostCore {
         for process in old where reload.retired.contains(process.label) && process.isReady {
             beginDraining(process.label, "version \(plan.version) has taken over")
         }
-        let others = old.filter { !reload.retired.contains($0.label) }
+        let others = old.filter { !reload.retired.contains($0.label) || !$0.isReady }
         adopt(name, plan)
         update(name) { record in
             for index in record.processes.indices where record.processes[index].role == .candidate {
@@ -196,6 +197,7 @@ extension HostCore {
             }
             record.generation = generation
             record.hasBeenReady = true
+            record.planHasServed = true
         }
         retire(name, others.map(\.label), reason: "version \(plan.version) has taken over")
         if let next = reload.expectation {

@@ -162,6 +162,7 @@ extension HostCore {
             update(label.plugin) { record in
                 record.supervision.becameReady()
                 record.hasBeenReady = true
+                record.planHasServed = true
             }
             memberReady(label.plugin)
         case .candidate: candidateReady(label.plugin)

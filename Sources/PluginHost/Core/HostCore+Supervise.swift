@@ -159,8 +159,9 @@ extension HostCore {
         var drained: [InstanceLabel] = []
         var grace = Duration.zero
         for label in labels {
-            guard let process = process(label), process.stage <= .ready else { continue }
+            guard let process = process(label) else { continue }
             change(label) { $0.role = .leaving }
+            guard process.stage <= .ready else { continue }
             if process.isReady {
                 beginDraining(label, reason)
                 drained.append(label)

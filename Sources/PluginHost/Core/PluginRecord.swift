@@ -134,6 +134,8 @@ struct PluginRecord: Hashable {
     /// Why it cannot be launched until somebody changes something.
     var refusal: String?
     var hasBeenReady = false
+    /// Whether a process of the present plan has been ready.
+    var planHasServed = false
     var lastEnd: LastEnd?
     var reload: Reload?
     var wish: ReloadWish?
@@ -154,6 +156,10 @@ struct PluginRecord: Hashable {
     var readyMembers: [ProcessRecord] { processes.filter { $0.role == .member && $0.isReady } }
     var candidates: [ProcessRecord] { processes.filter { $0.role == .candidate } }
     var hasReady: Bool { processes.contains { $0.role == .member && $0.isReady } }
+    /// Whether its plan is known to work: it serves, or it has served and will again in a moment.
+    var isSound: Bool {
+        hasReady || (planHasServed && supervision.quarantine == nil && left == nil && refusal == nil)
+    }
 
     func index(_ label: InstanceLabel) -> Int? { processes.firstIndex { $0.label == label } }
 
