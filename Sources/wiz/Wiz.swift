@@ -37,7 +37,7 @@ struct Wiz: AsyncParsableCommand {
             ),
             CommandGroup(
                 name: "Write plugins",
-                subcommands: [New.self, Conformance.self, Validate.self, Schema.self, Semver.self]
+                subcommands: [New.self, Dev.self, Conformance.self, Validate.self, Schema.self, Semver.self]
             ),
             CommandGroup(name: "About", subcommands: [Version.self, Completions.self, ExitCodes.self]),
         ]

@@ -98,7 +98,7 @@ struct PluginView {
         let label = process?.text("instance") ?? instance.map { labelled(name, $0.text("instance")) } ?? name
         let version = instance?.text("version") ?? hosted?.item.text("version") ?? ""
         let state = process?.text("state") ?? instance?.text("state") ?? hosted?.state ?? ""
-        let up = instance?["connectedMilliseconds"]?.integer ?? process?["uptimeMilliseconds"]?.integer
+        let up = instance?["connectedMilliseconds"]?.integer ?? process?["ageMilliseconds"]?.integer
         return [
             label.isEmpty ? name : label, version, state, hosted?.host ?? "-",
             instance.map { "\($0.number("session"))" } ?? "-",

@@ -50,7 +50,11 @@ struct Why: AsyncParsableCommand {
             let hosts = try await mesh.hosts()
             guard !hosts.services.isEmpty else { return nil }
             let hosted = try hosts.required(name)
-            return try await mesh.askHost(hosted.service, "why", .object(["plugin": .string(hosted.name)]))
+            let answer = try await mesh.askHost(hosted.service, "why", .object(["plugin": .string(hosted.name)]))
+            let facts = ["state", "reason", "last", "underway"].compactMap { key in
+                hosted.item[key].map { JSON.Entry(key: key, value: $0) }
+            }
+            return .mapping(answer.entries + facts)
         }
     }
 
@@ -96,10 +100,12 @@ extension JSON {
             let command = step.text("command")
             if !command.isEmpty { text += style.cyan("  → ") + clean(command) + "\n" }
         }
-        if let cause = self["cause"], cause != .null {
-            text += "  It last ended: \(clean(cause.string ?? cause.text("text")))\n"
-            for line in cause.texts("lines") { text += style.dim("    │ ") + clean(line) + "\n" }
+        if let last = self["last"], last != .null {
+            text += "  \(clean(last.text("instance"))) ended before: \(clean(last.text("cause")))\n"
+            for line in last.texts("lastLines") { text += style.dim("    │ ") + clean(line) + "\n" }
         }
+        let underway = self.text("underway")
+        if !underway.isEmpty { text += "  Reloading: \(clean(underway))\n" }
         return text
     }
 }

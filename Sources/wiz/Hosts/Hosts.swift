@@ -144,12 +144,8 @@ extension MeshConnection {
 
 /// The one sentence that tells a reload's outcome.
 func reloadSentence(_ plugin: String, _ outcome: JSON) -> String {
-    let generation = outcome["generation"]?.integer.map { " generation \($0)" } ?? ""
+    guard outcome.text("outcome") == "promoted" else { return "\(plugin): \(outcome.text("text"))" }
     let version = outcome["version"]?.string.map { " \($0)" } ?? ""
-    let time = outcome["milliseconds"]?.integer.map { " in \(Units.text(.milliseconds($0)))" } ?? ""
-    switch outcome.text("outcome") {
-    case "unchanged": return "\(plugin) has not changed."
-    case "started": return "\(plugin)\(version) started:\(generation) is ready\(time)."
-    default: return "\(plugin)\(version) reloaded:\(generation) serves\(time)."
-    }
+    let time = outcome["milliseconds"]?.integer.map { ", after \(Units.text(.milliseconds($0)))" } ?? ""
+    return "\(plugin)\(version) reloaded: generation \(outcome.number("generation")) serves\(time)."
 }

@@ -8,7 +8,7 @@ struct TreePlan: WatchPlan {
     /// Folders that hold what tools made.
     static let ignoredFolders: Set = [
         ".build", ".git", ".hg", ".svn", ".swiftpm", ".jj", "node_modules", "__pycache__", ".venv", "venv", ".idea",
-        ".vscode", ".mypy_cache", ".pytest_cache", "target", "DerivedData",
+        ".vscode", ".wiz", ".mypy_cache", ".pytest_cache", "DerivedData",
     ]
     /// Folders beyond this many are not watched.
     static let folderLimit = 20_000
