@@ -178,7 +178,7 @@ final class Load: Sendable {
                 var number = 0
                 await withTaskGroup(of: Void.self) { group in
                     while !self.state.withLock({ $0.isOver }) {
-                        try? await Task.sleep(until: next, clock: .continuous)
+                        try? await Task.sleep(until: next, clock: .continuous)  // allowed: the rate of calls
                         next += pause
                         number += 1
                         let key = "c\(caller)-\(number)"

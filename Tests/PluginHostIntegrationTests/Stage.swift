@@ -137,7 +137,7 @@ final class StageLog: Sendable {
         }
         defer { state.withLock { $0.waiters.removeAll { $0.0 == id } } }
         let clock = Task {
-            try await Task.sleep(for: bound)
+            try await Task.sleep(for: bound)  // allowed: the bound itself
             continuation.finish()
         }
         defer { clock.cancel() }
@@ -271,7 +271,7 @@ extension PluginHost {
             guard ContinuousClock.now < end else {
                 throw StageFailure("\(plugin) is \(status.state) (\(status.cause)) and not \(states)")
             }
-            try await Task.sleep(for: .milliseconds(10))
+            try await Task.sleep(for: .milliseconds(10))  // allowed: waits within a bound
         }
     }
 }

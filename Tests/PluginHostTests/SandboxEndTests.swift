@@ -92,7 +92,7 @@ struct SandboxEndTests {
         if process.group?.controllers.contains(.cpu) == true {
             let root = try #require(process.root)
             let before = ProcessTree.usage(of: root).cpu
-            try await Task.sleep(for: .seconds(1))
+            try await Task.sleep(for: .seconds(1))  // allowed: what it uses within a second is measured
             let used = ProcessTree.usage(of: root).cpu - before
             #expect(used < .milliseconds(400))
             process.kill()
@@ -118,7 +118,7 @@ struct SandboxEndTests {
             while !Task.isCancelled, let root = process.root {
                 let count = ProcessTree.members(of: root).count
                 most.withLock { $0 = max($0, count) }
-                try? await Task.sleep(for: .milliseconds(20))
+                try? await Task.sleep(for: .milliseconds(20))  // allowed: samples, to the end of the process
             }
         }
         let end = await process.end()
@@ -143,7 +143,7 @@ struct SandboxEndTests {
     @Test func `a plugin that closes its outputs is still a plugin that runs`() async throws {
         let place = try Place()
         let process = try await testLauncher().launch(place.order(["mute"])) { _, _ in }
-        try await Task.sleep(for: .milliseconds(200))
+        try await Task.sleep(for: .milliseconds(200))  // allowed: that nothing happens takes time
         #expect((process as? SystemProcess)?.isEnded == false)
         process.terminate()
         #expect(await process.end().cause == .signalled(SIGTERM))
@@ -230,7 +230,9 @@ struct SandboxEndTests {
         #expect(wiz_kill(child, 0) == 0)
         host.kill()
         let deadline = ContinuousClock.now + .seconds(5)
-        while !isGone(child), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+        while !isGone(child), ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(10))  // allowed: waits within a bound
+        }
         #expect(isGone(child))
     }
 }

@@ -55,7 +55,7 @@ enum Hostile {
                 wait()
             }
             memset(memory, 1, size)
-            usleep(20_000)
+            usleep(20_000)  // allowed: a process that does its harm at a pace
         }
     }
 
@@ -72,7 +72,7 @@ enum Hostile {
     /// Leaves a process in a session of its own, and ends.
     private static func leave() {
         _ = spawn(["stay"], session: true)
-        usleep(100_000)
+        usleep(100_000)  // allowed: what it left shall be seen beside it
         exit(0)
     }
 
