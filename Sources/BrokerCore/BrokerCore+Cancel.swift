@@ -93,6 +93,14 @@ extension BrokerCore {
         let worker = calls.slots[call.at].worker
         guard sessions.slots[worker.at].state == .active else { return }
         let count = sessions.slots[worker.at].cancellingCount
+        let grace = min(limits.cancelGraceMilliseconds, limits.cancelLossMilliseconds)
+        let patience = limits.cancelLossMilliseconds - grace
+        let lost = calls.slots[call.at].graceEnds.advanced(milliseconds: patience)
+        guard count > limits.cancelCountPerSession || lost <= now else {
+            // There were too many, and it may have caught up before the timer told so.
+            calls.slots[call.at].deadline = lost
+            return armCall(call)
+        }
         let reason =
             count > limits.cancelCountPerSession
             ? "it has left \(count) CANCELs unacknowledged, and may leave \(limits.cancelCountPerSession)"

@@ -59,6 +59,28 @@ struct BoundsTests {
         #expect(!worker.isClosed)
     }
 
+    @Test func `a worker that acknowledges in time what was too many keeps its session`() throws {
+        var limits = Limits()
+        limits.cancelCountPerSession = 1
+        let bench = CoreBench(limits: limits)
+        let worker = try bench.peer("slow")
+        let caller = try bench.peer("wiz")
+        try worker.provide("echo", capacity: 10)
+        for _ in 0..<2 {
+            let id = try caller.call("echo")
+            caller.send(.cancel(Cancel(id: id.wire)))
+        }
+        // The first is acknowledged; the second, which was one too many, is not.
+        worker.end(try worker.expectCall().id, bytes: nil)
+        bench.pass(milliseconds: 5)
+        #expect(!worker.isClosed && bench.core.calls.count == 1)
+        for _ in 0..<40 where !worker.isClosed {
+            for peer in [worker, caller] { peer.send(.ping(Ping(nonce: 1))) }
+            bench.pass(milliseconds: 1_000)
+        }
+        #expect(worker.isClosed && bench.core.calls.count == 0)
+    }
+
     // MARK: Refusals
 
     @Test(arguments: ["", "key"])
