@@ -229,7 +229,8 @@ extension BrokerParts {
             limits: configuration.limits
         )
         var endpoints = [try local.socket.bind(plan.folder.endpoint)]
-        try plan.folder.openSocket()
+        _ = try local.socket.bind(plan.folder.pluginsEndpoint)
+        try plan.folder.openSockets()
         if let tcp = configuration.tcp {
             let address = tcp.listen.hasSuffix(":0") ? tcp.listen.dropLast() + "*" : tcp.listen[...]
             endpoints.append(try remote.socket.bind("tcp://" + address))
@@ -244,7 +245,7 @@ extension BrokerParts {
         core.started(at: MeshLoop.clock())
         var loop = try MeshLoop(
             core: core,
-            wire: Wire(local: local, remote: remote),
+            wire: Wire(local: local, remote: remote, ownPath: plan.folder.socketPath),
             hasRemote: configuration.tcp != nil,
             office: plan.office,
             mailbox: plan.mailbox

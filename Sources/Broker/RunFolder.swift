@@ -1,6 +1,7 @@
 // The run folder: where the broker's socket, lock and description stand, and which only its user (and perhaps a group)
 // may enter. Made, checked and locked before anything is bound: libzmq removes whatever is at the path that it binds.
-// Its folder `plugins` holds the socket once more, as a hard link and nothing else: it is all that sandboxes see of it.
+// Its folder `plugins` holds a second socket and nothing else: it is all that sandboxes see of it, and who comes by it is
+// who its ticket says, whatever user it runs as.
 
 import CLinuxShims
 import Glibc
@@ -25,6 +26,7 @@ final class RunFolder: Sendable {
     /// What plugins see of the folder.
     var pluginsPath: String { path + "/plugins" }
     private var pluginsSocketPath: String { pluginsPath + "/mesh.sock" }
+    var pluginsEndpoint: String { "ipc://" + pluginsSocketPath }
 
     /// Makes the folder if it is missing, checks it, and locks it against a second broker.
     init(_ path: String) throws(RunFolderError) {
@@ -146,12 +148,10 @@ final class RunFolder: Sendable {
         return String(decoding: bytes[..<count].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self)
     }
 
-    /// Lets those who may enter the folder connect: the folder's mode is the guard, not the socket's.
-    func openSocket() throws(RunFolderError) {
-        chmod(socketPath, 0o666)
-        unlink(pluginsSocketPath)
-        guard link(socketPath, pluginsSocketPath) == 0 else {
-            throw RunFolderError(description: "\(pluginsSocketPath) cannot be linked: \(reason(errno)).")
+    /// Lets those who may enter the folders connect: the folder's mode is the guard, not the socket's.
+    func openSockets() throws(RunFolderError) {
+        for path in [socketPath, pluginsSocketPath] where chmod(path, 0o666) != 0 {
+            throw RunFolderError(description: "\(path) cannot be opened to others: \(reason(errno)).")
         }
     }
 

@@ -19,17 +19,23 @@ extension Wire {
     mutating func meet(_ peer: PeerHandle, now: MeshInstant) -> Credentials? {
         let frame = frames.count > 1 ? 1 : 0
         let address = frames.property(.peerAddress, at: frame).flatMap { PeerAddress($0) }
+        let descriptor = frames.sourceFileDescriptor(at: frame)
         let credentials: Credentials
         if peer.listener == 0 {
-            guard case .process(let process) = address else { return nil }
-            credentials = .local(user: process.userID, process: process.processID)
+            guard let address, case .process(let process) = address else { return nil }
+            // A sandbox keeps the user: only the way that somebody came tells a plugin from the user's own programs, and
+            // where it cannot be told any more it is the plugins' one.
+            let path = descriptor.flatMap { listenerPath(fileDescriptor: $0, expecting: address) }
+            credentials =
+                path == ownPath
+                ? .local(user: process.userID, process: process.processID)
+                : .plugin(user: process.userID, process: process.processID)
         } else {
             guard let principal = frames.property(.userID, at: frame), !principal.isEmpty else { return nil }
             credentials =
                 principal.hasPrefix(Gatekeeper.ticketKeyPrefix)
                 ? .ticketKey(String(principal.dropFirst(Gatekeeper.ticketKeyPrefix.count))) : .key(principal: principal)
         }
-        let descriptor = frames.sourceFileDescriptor(at: frame)
         peers[peer] = Peer(descriptor: descriptor, address: address)
         if let descriptor {
             // A descriptor that comes again belonged to a connection that is gone.

@@ -18,7 +18,7 @@ struct Wire: ~Copyable {
         var isClosing = false
     }
 
-    /// The ipc socket; its peers have the listener number 0.
+    /// The ipc socket, bound twice; its peers have the listener number 0.
     var local: Listener
     /// The tcp socket, bound only if the mesh file says so; its peers have the listener number 1.
     var remote: Listener
@@ -47,9 +47,13 @@ struct Wire: ~Copyable {
     /// The header of a probe.
     let probeHeader = Ping(nonce: 0).encoded()
 
-    init(local: consuming Listener, remote: consuming Listener) {
+    /// The path of the socket whose peers are who the kernel says; those of the plugins' one need a ticket.
+    let ownPath: String
+
+    init(local: consuming Listener, remote: consuming Listener, ownPath: String) {
         self.local = local
         self.remote = remote
+        self.ownPath = ownPath
     }
 
     /// Whether there is something to tell the core.

@@ -14,11 +14,7 @@ extension BrokerCore {
     private func snapshot(_ session: SessionIndex, now: MeshInstant) -> SessionSnapshot {
         let slot = sessions.slots[session.at]
         let subject = principals.records[slot.principal.at].subject
-        var process: Int32?
-        var user: UInt32?
-        if case .local(let localUser, let localProcess) = slot.credentials {
-            (user, process) = (localUser, localProcess)
-        }
+        let local = slot.credentials.local
         return SessionSnapshot(
             session: slot.id.rawValue,
             name: slot.name,
@@ -30,8 +26,8 @@ extension BrokerCore {
             principal: subject.principal,
             roles: subject.roles.sorted(),
             state: slot.isDraining ? .draining : slot.isSuspect ? .suspect : .alive,
-            process: process,
-            user: user,
+            process: local?.process,
+            user: local?.user,
             connectedMilliseconds: now.nanoseconds(since: slot.welcomedAt) / 1_000_000,
             silentMilliseconds: now.nanoseconds(since: slot.lastHeard) / 1_000_000,
             callsMade: slot.callsMade,

@@ -105,7 +105,7 @@ extension BrokerCore {
     ) -> Int {
         var count = 0
         for place in sessions.slots.indices {
-            guard case .local(_, process) = sessions.slots[place].credentials else { continue }
+            guard sessions.slots[place].credentials.local?.process == process else { continue }
             guard sessions.slots[place].state == .active || sessions.slots[place].state == .awaitingHello else {
                 continue
             }
@@ -303,17 +303,23 @@ extension BrokerCore {
             let message = "the ticket is for \"\(grant.principal)\", the key is that of \"\(principal)\""
             return .failure(Failure(.permissionDenied, message: message))
         case .local(let user, let process):
-            if let grant {
-                guard let wanted = grant.process, wanted != process else { return .success((grant.principal, grant)) }
-                let message = "the ticket was made for the process \(wanted), and the process \(process) presents it"
-                return .failure(Failure(.unauthenticated, message: message))
-            }
+            if let grant { return holder(of: grant, process) }
             if let principal = policy.policy.localUsers[user] { return .success((principal, nil)) }
             let message =
                 "the local user \(user) comes without a ticket and is not in the mesh file; to take it in, name the uid"
                 + " \(user) under localUsers"
             return .failure(Failure(.unauthenticated, message: message))
+        case .plugin(_, let process):
+            if let grant { return holder(of: grant, process) }
+            let message = "the process \(process) comes by the plugins' socket without a ticket; its host gives it one"
+            return .failure(Failure(.unauthenticated, message: message))
         }
+    }
+
+    private func holder(of grant: TicketGrant, _ process: Int32) -> Identity {
+        guard let wanted = grant.process, wanted != process else { return .success((grant.principal, grant)) }
+        let message = "the ticket was made for the process \(wanted), and the process \(process) presents it"
+        return .failure(Failure(.unauthenticated, message: message))
     }
 
     private mutating func renewTicket(_ grant: TicketGrant, now: MeshInstant) -> String {
@@ -522,7 +528,7 @@ extension BrokerCore {
         ]
         if !slot.version.isEmpty { fields.append(Attribute(name: "version", value: slot.version)) }
         if !slot.instance.isEmpty { fields.append(Attribute(name: "instance", value: slot.instance)) }
-        if case .local(_, let process) = slot.credentials {
+        if let process = slot.credentials.local?.process {
             fields.append(Attribute(name: "process", value: String(process)))
         }
         return fields

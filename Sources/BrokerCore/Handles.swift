@@ -49,6 +49,8 @@ public struct SessionID: Hashable, Sendable, Comparable, CustomStringConvertible
 public enum Credentials: Hashable, Sendable {
     /// The kernel's word on the process at the other end of a local socket.
     case local(user: UInt32, process: Int32)
+    /// The same of one that came by the plugins' socket: a sandbox keeps its user, so a ticket alone says who it is.
+    case plugin(user: UInt32, process: Int32)
     /// The principal that the mesh file gives to the peer's CURVE key.
     case key(principal: String)
     /// A CURVE key that is let in for a ticket alone, as 40 characters of Z85.
@@ -62,9 +64,19 @@ extension Credentials {
         case name(String)
     }
 
+    /// The process and its user, where the kernel knows them.
+    var local: (user: UInt32, process: Int32)? {
+        switch self {
+        case .local(let user, let process), .plugin(let user, let process): (user, process)
+        case .key, .ticketKey: nil
+        }
+    }
+
     var holder: Holder {
         switch self {
         case .local(let user, _): .user(user)
+        // Plugins that crowd in keep no place from their user's own programs.
+        case .plugin(let user, _): .name("plugins of user \(user)")
         case .key(let principal): .name(principal)
         case .ticketKey(let key): .name("key:" + key)
         }

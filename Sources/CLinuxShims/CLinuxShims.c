@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,6 +95,20 @@ int wiz_peer_host(int fd, char *buffer, size_t capacity) {
     if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return -EAFNOSUPPORT;
     int rc = getnameinfo((struct sockaddr *)&address, length, buffer, (socklen_t)capacity, NULL, 0, NI_NUMERICHOST);
     return rc == 0 ? 0 : -EINVAL;
+}
+
+int wiz_socket_path(int fd, char *buffer, size_t capacity) {
+    struct sockaddr_un address;
+    socklen_t length = sizeof address;
+    memset(&address, 0, sizeof address);
+    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) return -errno;
+    if (address.sun_family != AF_UNIX) return -EAFNOSUPPORT;
+    const size_t count = strnlen(address.sun_path, sizeof address.sun_path);
+    if (count == 0) return -ENOENT;
+    if (count >= capacity) return -ENAMETOOLONG;
+    memcpy(buffer, address.sun_path, count);
+    buffer[count] = 0;
+    return 0;
 }
 
 int wiz_shutdown_both(int fd) { return result_of(shutdown(fd, SHUT_RDWR)); }

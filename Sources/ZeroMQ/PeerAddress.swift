@@ -60,6 +60,22 @@ public enum PeerAddress: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+/// The path of the listener by which a local peer came.
+///
+/// The descriptor may have been used again since, so the kernel is asked who is there before and after.
+/// - Parameters:
+///   - fileDescriptor: the connection, as a frame's `sourceFileDescriptor` has it.
+///   - expected: who must be at its other end.
+/// - Returns: the path; nil if somebody else is there, or no local socket.
+public func listenerPath(fileDescriptor: Int32, expecting expected: PeerAddress) -> String? {
+    var path = [CChar](repeating: 0, count: 128)
+    guard PeerAddress.of(fileDescriptor: fileDescriptor) == expected,
+        wiz_socket_path(fileDescriptor, &path, path.count) == 0,
+        PeerAddress.of(fileDescriptor: fileDescriptor) == expected
+    else { return nil }
+    return String(decoding: path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 /// Throws a peer out: libzmq then drops its connection, and sending to it is unreachable.
 ///
 /// The descriptor comes from a message's or a frame's `sourceFileDescriptor` or from a monitor event and may have been

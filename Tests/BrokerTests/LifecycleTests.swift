@@ -32,10 +32,26 @@ import ZeroMQ
             var status = stat()
             #expect(stat(plugins, &status) == 0 && status.st_mode & 0o777 == (geteuid() == 0 ? 0o750 : 0o700))
             var socket = stat()
-            #expect(stat(plugins + "/mesh.sock", &socket) == 0 && socket.st_nlink == 2)
-            var peer = try TestPeer("ipc://\(plugins)/mesh.sock")
-            try peer.hello()
+            #expect(stat(plugins + "/mesh.sock", &socket) == 0 && socket.st_mode & 0o777 == 0o666)
             #expect(broker.endpoints[0] != "ipc://\(plugins)/mesh.sock")
+        }
+    }
+
+    @Test func `who comes by the plugins' socket is who its ticket says, whatever user it runs as`() throws {
+        try withBroker { configuration, _ in
+            configuration.policy.principals["llm"] = Policy.Principal(roles: ["plugin"])
+        } _: { broker, folder in
+            let endpoint = "ipc://\(folder.path)/run/plugins/mesh.sock"
+            var stranger = try TestPeer(endpoint)
+            try stranger.send(Hello(name: "wiz", version: "1.0.0", ticket: "", sdk: "test"))
+            let answer = try stranger.expect().header
+            guard case .reject(let reject) = answer else { throw UnexpectedHeader(header: answer) }
+            #expect(reject.status == .unauthenticated && reject.message.contains("without a ticket"))
+            var plugin = try TestPeer(endpoint)
+            let welcome = try plugin.hello("llm", ticket: try broker.issueTicket(name: "llm"))
+            #expect(welcome.principal == "llm")
+            var own = try TestPeer(broker.endpoints[0])
+            #expect(try own.hello().principal == "operator")
         }
     }
 

@@ -32,6 +32,8 @@ int wiz_kill(int32_t pid, int signal_number);
 int wiz_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 // The peer's numeric host, NUL-terminated, without a port.
 int wiz_peer_host(int fd, char *buffer, size_t capacity);
+// The path that a unix socket was bound to, NUL-terminated: of an accepted connection, its listener's. Longer ones are refused.
+int wiz_socket_path(int fd, char *buffer, size_t capacity);
 int wiz_shutdown_both(int fd);
 
 // Files. The lock is advisory, belongs to the open file and ends with the process.
