@@ -282,12 +282,72 @@ struct SandboxPlanTests {
     }
 
     @Test func `a program of the tests needs the Swift runtime, and a system program nothing`() throws {
-        let image = try #require(ELFImage(reading: fixture("hostile-program")))
-        let folders = image.libraryFolders(isSystem: ProgramLayout.isSystem)
-        #expect(image.needed.contains("libswiftCore.so") == !folders.isEmpty)
-        #expect(ELFImage(reading: "/bin/sh")?.libraryFolders(isSystem: ProgramLayout.isSystem) == [])
+        let path = fixture("hostile-program")
+        let image = try #require(ELFImage(reading: path))
+        let libraries = ELFImage.libraries(of: path, isSystem: ProgramLayout.isSystem)
+        #expect(image.needed.contains("libswiftCore.so") == !libraries.isEmpty)
+        #expect(ELFImage.libraries(of: "/bin/sh", isSystem: ProgramLayout.isSystem) == [])
         #expect(ELFImage(reading: "/etc/hostname") == nil)
         #expect(ELFImage(reading: "/nowhere") == nil)
+    }
+
+    @Test func `a program's file cannot have other files shown by calling them its libraries`() throws {
+        let place = try Place()
+        let secrets = place.path + "/other"
+        mkfifo(secrets + "/pipe", 0o600)
+        defer { unlink(secrets + "/pipe") }
+        for names in [["secret"], ["."], [".."], ["../other/secret"], ["pipe"], ["secret", "pipe", ""]] {
+            for folder in [secrets, secrets + "/../other", "/", "$ORIGIN/../other", "other"] {
+                let program = place.path + "/plugin/program"
+                defer { unlink(program) }
+                #expect(writeFile(program, forgedProgram(needs: names, in: folder), mode: 0o755))
+                #expect(ELFImage(reading: program)?.needed == names)
+                let layout = try ProgramLayout(
+                    "program",
+                    folder: place.path + "/plugin",
+                    searchPath: place.path + "/plugin"
+                )
+                #expect(layout.bindings.isEmpty, "\(names) in \(folder)")
+            }
+        }
+    }
+
+    @Test func `a library is shown alone, and not from where plugins write`() throws {
+        let place = try Place()
+        let library = place.path + "/other/libx.so"
+        let program = place.path + "/plugin/program"
+        defer { for path in [library, program] { unlink(path) } }
+        #expect(writeFile(library, forgedProgram(needs: [], in: "/"), mode: 0o755))
+        #expect(writeFile(program, forgedProgram(needs: ["libx.so"], in: place.path + "/other"), mode: 0o755))
+        var layout = try ProgramLayout(program, folder: place.path + "/plugin", searchPath: "")
+        #expect(layout.bindings == [Binding(source: library, destination: library)])
+        layout.leaveOut(place.path)
+        #expect(layout.bindings.isEmpty)
+    }
+
+    /// The least of an ELF file with a dynamic part that says what its author likes.
+    private func forgedProgram(needs names: [String], in folder: String) -> [UInt8] {
+        func bytes(_ number: UInt64, _ count: Int = 8) -> [UInt8] {
+            (0..<count).map { UInt8(number >> (8 * $0) & 0xFF) }
+        }
+        var strings: [UInt8] = [0]
+        func offset(_ text: String) -> UInt64 {
+            defer { strings += Array(text.utf8) + [0] }
+            return UInt64(strings.count)
+        }
+        var entries: [(UInt64, UInt64)] = names.map { (1, offset($0)) }
+        entries.append((29, offset(folder)))
+        let dynamicSize = UInt64(16 * (entries.count + 2))
+        let dynamic = (entries + [(5, 176 + dynamicSize), (0, 0)]).flatMap { bytes($0.0) + bytes($0.1) }
+        let size = 176 + dynamicSize + UInt64(strings.count)
+        var file: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
+        file += bytes(3, 2) + bytes(62, 2) + bytes(1, 4) + bytes(0) + bytes(64) + bytes(0) + bytes(0, 4)
+        file += bytes(64, 2) + bytes(56, 2) + bytes(2, 2) + bytes(0, 2) + bytes(0, 2) + bytes(0, 2)
+        for (kind, start, length) in [(1, 0, size), (2, 176, dynamicSize)] as [(UInt64, UInt64, UInt64)] {
+            file += bytes(kind, 4) + bytes(4, 4) + bytes(start) + bytes(start) + bytes(start) + bytes(length)
+            file += bytes(length) + bytes(8)
+        }
+        return file + dynamic + strings
     }
 
     @Test(.enabled(if: sandboxWorks), .timeLimit(.minutes(1)))

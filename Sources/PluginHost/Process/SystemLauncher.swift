@@ -140,6 +140,8 @@ public final class SystemLauncher: ProcessLauncher {
         var facts = machine.facts
         var program = program
         program.addLibraries(of: launcher)
+        // Beside it lies the storage of the host's other plugins.
+        program.leaveOut(order.dataFolder.lastIndex(of: "/").map { String(order.dataFolder[..<$0]) } ?? "")
         let sockets: SeccompProgram.Sockets = order.permissions.networking == .none ? .local : .internet
         let filter = FilterArchitecture.current.map { SeccompProgram($0, sockets: sockets).bytes }
         let folder = try LaunchFolder(account: facts.account, filter: filter ?? [])

@@ -17,13 +17,44 @@ struct ELFImage: Hashable, Sendable {
         self.init(file, origin: origin)
     }
 
-    /// Folders outside `isSystem` in which the program finds libraries that it needs.
-    func libraryFolders(isSystem: (String) -> Bool) -> [String] {
-        var folders: [String] = []
-        for folder in searchPath where !isSystem(folder) && !folders.contains(folder) {
-            if needed.contains(where: { access(folder + "/" + $0, R_OK) == 0 }) { folders.append(folder) }
+    /// A shared library.
+    struct Library: Hashable, Sendable {
+        let folder: String
+        let name: String
+        var path: String { folder + "/" + name }
+    }
+
+    /// The libraries in folders outside `isSystem` that a program needs, and those that they need in turn.
+    ///
+    /// What the files say is not trusted: only what is a shared library in a plain place is found.
+    static func libraries(of program: String, isSystem: (String) -> Bool) -> [Library] {
+        guard let first = ELFImage(reading: program) else { return [] }
+        let common = first.searchPath
+        var found: [Library] = []
+        var images = [first]
+        while let image = images.popLast(), found.count < 256 {
+            let folders = image.searchPath + common
+            for name in image.needed where !name.isEmpty && !name.contains("/") {
+                let place = folders.first { isPlain($0) && access($0 + "/" + name, R_OK) == 0 }
+                guard let folder = place, !isSystem(folder) else { continue }
+                let library = Library(folder: folder, name: name)
+                guard !found.contains(library), isLibrary(library.path) else { continue }
+                found.append(library)
+                if let next = ELFImage(reading: library.path) { images.append(next) }
+            }
         }
-        return folders
+        return found.sorted { $0.path < $1.path }
+    }
+
+    /// Whether a path is one from the top without steps back.
+    private static func isPlain(_ folder: String) -> Bool {
+        folder.hasPrefix("/") && folder.count > 1 && !folder.split(separator: "/").contains { $0 == ".." || $0 == "." }
+    }
+
+    private static func isLibrary(_ path: String) -> Bool {
+        guard let file = FileBytes(path) else { return false }
+        // ET_DYN
+        return file.bytes(0, 6) == [0x7F, 0x45, 0x4C, 0x46, 2, 1] && file.short(16) == 3
     }
 
     init?(_ file: FileBytes, origin: String) {
@@ -74,8 +105,11 @@ final class FileBytes {
     let descriptor: Int32
 
     init?(_ path: String) {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A FIFO or a device under the name would keep the host waiting.
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         if descriptor < 0 { return nil }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
     }
 
     deinit { close(descriptor) }

@@ -81,19 +81,24 @@ struct ProgramLayout: Hashable, Sendable {
         addLibraries(of: real, folder: folder)
     }
 
-    /// Shows the folders in which a program finds libraries that are not the system's.
+    /// Shows the libraries of a program that are not the system's: these files alone, since a program's file may name any
+    /// folder as the one of its libraries.
     mutating func addLibraries(of program: String, folder: String = "/") {
-        guard let image = ELFImage(reading: program) else { return }
-        let origin = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? ""
-        for place in image.libraryFolders(isSystem: Self.isSystem) {
-            if folder != "/", Self.rest(of: place, in: folder) != nil { continue }
-            if place == origin {
-                for name in image.needed where access(place + "/" + name, R_OK) == 0 {
-                    add(Binding(source: place + "/" + name, destination: Self.parent(inside) + "/" + name))
-                }
-            } else {
-                add(Binding(source: place, destination: place))
-            }
+        let origin = Self.parent(program)
+        for library in ELFImage.libraries(of: program, isSystem: Self.isSystem) {
+            if folder != "/", library.folder == folder || Self.rest(of: library.folder, in: folder) != nil { continue }
+            let place = library.folder == origin ? Self.parent(inside) : library.folder
+            add(Binding(source: library.path, destination: place + "/" + library.name))
+        }
+    }
+
+    /// Shows no library that lies in a folder: where plugins write, what was looked at may be another file a moment later.
+    mutating func leaveOut(_ folder: String) {
+        guard folder.count > 1 else { return }
+        let folder = realPath(folder) ?? folder
+        bindings.removeAll { binding in
+            let source = realPath(binding.source) ?? binding.source
+            return !binding.destination.hasPrefix("/program/") && Self.rest(of: source, in: folder) != nil
         }
     }
 
