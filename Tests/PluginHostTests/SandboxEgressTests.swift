@@ -81,6 +81,20 @@ struct SandboxEgressTests {
             plain?.forwarded.map { String(decoding: $0, as: UTF8.self) }
                 == "GET /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n"
         )
+        // A server of many hosts goes by the line that says which.
+        let front = read("GET http://example.org:81 HTTP/1.1\r\nhost: other.org\r\nHOST: b\r\nA: b\r\n\r\n")
+        #expect(
+            front?.forwarded.map { String(decoding: $0, as: UTF8.self) }
+                == "GET / HTTP/1.1\r\nHost: example.org:81\r\nA: b\r\nConnection: close\r\n\r\n"
+        )
+        let folded = [
+            "A: b\nHost: other.org", "A: b\rHost: other.org", " Host: other.org", "Host : other.org", "\tA: b",
+            "A: b\0",
+            "A", ":", "Host\u{301}: b", "A: b\r\n Host: other.org",
+        ]
+        for line in folded { #expect(read("GET http://example.org/ HTTP/1.1\r\n\(line)\r\n\r\n") == nil, "\(line)") }
+        #expect(EgressRequest(Array("GET http://a/ HTTP/1.1\r\nA: ".utf8) + [0xFF, 13, 10, 13, 10]) == nil)
+        #expect(read("GE\tT http://example.org/ HTTP/1.1\r\n\r\n") == nil)
         let wrong = [
             "", "CONNECT", "CONNECT example.org HTTP/1.1\r\n\r\n", "CONNECT example.org:0 HTTP/1.1\r\n\r\n",
             "CONNECT example.org:99999 HTTP/1.1\r\n\r\n", "GET /path HTTP/1.1\r\n\r\n", "GET ftp://x/ HTTP/1.1\r\n\r\n",

@@ -291,6 +291,22 @@ struct SandboxPlanTests {
         #expect(ELFImage(reading: "/nowhere") == nil)
     }
 
+    @Test func `what others made under a launch's name is not swept, nor what it leads to`() throws {
+        let place = try Place()
+        let victim = place.path + "/other"
+        #expect(writeFile(victim + "/status", [1], mode: 0o600))
+        let root = geteuid() == 0 ? "/tmp" : getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        // No process has this number.
+        let trap = "\(root)/wiz-launch-2147483647-\(getpid())"
+        #expect(symlink(victim, trap) == 0)
+        defer {
+            unlink(trap)
+            unlink(victim + "/status")
+        }
+        LaunchFolder.sweep(isShared: geteuid() == 0)
+        #expect(access(victim + "/status", F_OK) == 0)
+    }
+
     @Test func `a program's file cannot have other files shown by calling them its libraries`() throws {
         let place = try Place()
         let secrets = place.path + "/other"

@@ -69,7 +69,10 @@ final class LaunchFolder: Sendable {
             guard name.hasPrefix(prefix), let owner = Int32(name.dropFirst(prefix.count).prefix { $0 != "-" }),
                 wiz_kill(owner, 0) == -ESRCH
             else { continue }
-            // Folders of others are not this user's to remove, and stay.
+            // In a folder for all anybody may have made it, or a link that leads elsewhere: this user's own folders alone go.
+            var status = stat()
+            guard lstat(root + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid()
+            else { continue }
             remove(root + "/" + name)
         }
     }

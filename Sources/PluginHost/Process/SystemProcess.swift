@@ -178,7 +178,12 @@ final class SystemProcess: RunningProcess {
                 output: .sequence,
                 error: .sequence
             ) { execution in
-                self.state.withLock { $0.outer = execution.processIdentifier.value }
+                let isKilled = self.state.withLock { state in
+                    state.outer = execution.processIdentifier.value
+                    return state.isKilled
+                }
+                // Whoever killed it before there was a process had nobody to kill.
+                if isKilled { self.kill() }
                 // Tasks of their own: each goes on however slow the others are.
                 let output = execution.standardOutput
                 let error = execution.standardError

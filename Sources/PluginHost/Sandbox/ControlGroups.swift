@@ -268,9 +268,11 @@ final class ControlGroup: Sendable {
         for folder in folders {
             guard rmdir(folder) != 0, errno == EBUSY else { continue }
             Task.detached {
-                // The last process leaves a group a moment after it was waited for.
-                for _ in 0..<50 {
-                    try? await Task.sleep(for: .milliseconds(20))
+                // The last process leaves a group a moment after it was waited for, or later where the kernel keeps it.
+                var pause = Duration.milliseconds(20)
+                for _ in 0..<100 {
+                    try? await Task.sleep(for: pause)
+                    pause = min(pause * 2, .seconds(1))
                     if rmdir(folder) == 0 || errno != EBUSY { return }
                 }
             }

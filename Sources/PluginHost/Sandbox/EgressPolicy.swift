@@ -14,10 +14,10 @@ struct EgressRequest: Hashable, Sendable {
 
     /// Reads the head of a request, with its empty line.
     ///
-    /// - Returns: nil when it is neither `CONNECT host:port` nor a request for an `http:` address.
+    /// - Returns: nil when it is neither `CONNECT host:port` nor a request for an `http:` address, or when its lines could
+    ///   be read in another way by the host.
     init?(_ head: [UInt8]) {
-        let lines = String(decoding: head, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
-        guard let first = lines.first else { return nil }
+        guard let lines = Self.lines(head), let first = lines.first else { return nil }
         let words = first.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return nil }
         if words[0] == "CONNECT" {
@@ -28,18 +28,53 @@ struct EgressRequest: Hashable, Sendable {
         guard words[1].lowercased().hasPrefix("http://") else { return nil }
         let rest = words[1].dropFirst("http://".count)
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
-        guard let (host, port) = Self.authority(authority, standard: 80) else { return nil }
+        guard let (host, port) = Self.authority(authority, standard: 80), Self.isToken(words[0].utf8) else {
+            return nil
+        }
         (self.host, self.port) = (host, port)
         let path = rest.dropFirst(authority.count)
-        // One request for each connection: a second might be for another host.
-        let kept = lines.dropFirst().filter { line in
-            let name = line.prefix { $0 != ":" }.lowercased()
-            return !line.isEmpty
-                && !["proxy-connection", "connection", "keep-alive", "proxy-authorization"].contains(name)
+        // One request for each connection: a second might be for another host. The host is the one that was checked, since
+        // a server of many hosts goes by this line.
+        var kept = ["Host: \(authority)"]
+        let own = ["host", "proxy-connection", "connection", "keep-alive", "proxy-authorization"]
+        for line in lines.dropFirst() where !line.isEmpty {
+            guard let colon = line.utf8.firstIndex(of: 0x3A), Self.isToken(line.utf8[..<colon]) else { return nil }
+            if !own.contains(line[..<colon].lowercased()) { kept.append(line) }
         }
         let target = path.hasPrefix("/") ? String(path) : "/" + path
-        let text = (["\(words[0]) \(target) HTTP/1.1"] + kept.map(String.init) + ["Connection: close", "", ""])
+        let text = ["\(words[0]) \(target) HTTP/1.1"] + kept + ["Connection: close", "", ""]
         forwarded = Array(text.joined(separator: "\r\n").utf8)
+    }
+
+    /// The lines of a head; nil when a byte in them is one that some take for a line's end, or is none of a text.
+    private static func lines(_ head: [UInt8]) -> [String]? {
+        var lines: [String] = []
+        var line: [UInt8] = []
+        var index = head.startIndex
+        while index < head.endIndex {
+            let byte = head[index]
+            index += 1
+            if byte == 0x0D, index < head.endIndex, head[index] == 0x0A {
+                guard let text = String(validating: line, as: UTF8.self) else { return nil }
+                lines.append(text)
+                line = []
+                index += 1
+            } else {
+                guard byte == 0x09 || byte >= 0x20 && byte != 0x7F else { return nil }
+                line.append(byte)
+            }
+        }
+        return line.isEmpty ? lines : nil
+    }
+
+    /// Whether a text is a name as HTTP has them.
+    private static func isToken(_ text: some Collection<UInt8>) -> Bool {
+        let marks = Array("!#$%&'*+-.^_`|~".utf8)
+        return !text.isEmpty
+            && text.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || marks.contains(byte)
+            }
     }
 
     private static func authority(_ text: Substring, standard: UInt16?) -> (String, UInt16)? {

@@ -23,13 +23,15 @@ final class EgressProxy: Sendable {
         var counts = Counts()
         var open: Set<Int32> = []
         var isStopped = false
+        var meter = LineMeter(perSecond: 100)
     }
 
     private static let mostConnections = 64
     private static let longestHead = 16 * 1024
 
     private let policy: EgressPolicy
-    private let say: @Sendable (String) -> Void
+    private let hear: @Sendable (String) -> Void
+    private let begin = ContinuousClock.now
     private let listener: Int32
     private let state = Mutex(State())
 
@@ -40,7 +42,7 @@ final class EgressProxy: Sendable {
         say: @escaping @Sendable (String) -> Void
     ) throws(LaunchFailure) {
         policy = EgressPolicy(hosts: hosts)
-        self.say = say
+        hear = say
         guard mkdir(folder, 0o700) == 0 else {
             throw LaunchFailure(.system, "\(folder) cannot be made: \(errorText(errno))")
         }
@@ -68,6 +70,11 @@ final class EgressProxy: Sendable {
         while true {
             let file = Glibc.accept(listener, nil, nil)
             if file < 0, errno == EINTR || errno == ECONNABORTED { continue }
+            if file < 0, [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno) {
+                // It waits in the queue until the host has room again.
+                poll(nil, 0, 100)
+                continue
+            }
             guard file >= 0, hold(file) else {
                 if file >= 0 {
                     close(file)
@@ -178,6 +185,13 @@ final class EgressProxy: Sendable {
         }
     }
 
+    /// Says a line, unless there are very many: whoever is refused may try again without end.
+    private func say(_ text: String) {
+        let elapsed = begin.duration(to: .now)
+        guard case .show(let leftOut) = state.withLock({ $0.meter.line(at: elapsed) }) else { return }
+        hear(leftOut == 0 ? text : "\(text) (\(leftOut) lines before it were left out)")
+    }
+
     private func refuse(_ place: String, _ reason: String) {
         state.withLock { $0.counts.refused += 1 }
         say("egress: \(place) refused: \(reason)")
@@ -198,9 +212,12 @@ final class EgressProxy: Sendable {
     private func readHead(_ client: Int32) -> (head: [UInt8], rest: [UInt8])? {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
+        // For the whole of it: who sends a byte now and then holds no place for ever.
+        let end = ContinuousClock.now + .seconds(30)
         while bytes.count < Self.longestHead {
             var wait = [pollfd(fd: client, events: Int16(POLLIN), revents: 0)]
-            guard poll(&wait, 1, 30_000) > 0 else { return nil }
+            let left = Int32(clamping: ContinuousClock.now.duration(to: end).components.seconds * 1000)
+            guard left > 0, poll(&wait, 1, left) > 0 else { return nil }
             let count = read(client, &buffer, buffer.count)
             guard count > 0 else { return nil }
             let from = max(0, bytes.count - 3)
