@@ -41,6 +41,8 @@ struct LifeTests {
         await stage.end()
         #expect(!isAlive(first.process))
         #expect(!isAlive(second.process))
+        // Nothing is left to wait for.
+        await stage.host.settle()
     }
 
     @Test func `ten plugins are ready within a second`() async throws {

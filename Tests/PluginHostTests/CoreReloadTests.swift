@@ -46,6 +46,24 @@ struct CoreReloadTests {
         #expect(rig.send(.ready(named("echo#1@2"))).texts == ["promote echo#1@2 for echo#1@1"])
     }
 
+    @Test func `a plugin that is not listed any more leaves no reload and no expectation behind`() throws {
+        var rig = try running()
+        rig.send(.reload(plugin: "echo", RequestNumber(1)))
+        rig.send(try next())
+        rig.send(.launched(named("echo#1@2"), process: 12))
+        rig.send(.ready(named("echo#1@2")))
+        rig.send(.reload(plugin: "echo", RequestNumber(2)))
+        var all = rig.send(.plugins([])).texts
+        #expect(all.contains("echo 1: it is not among the host's plugins any more"))
+        #expect(all.contains("echo 2: it is not among the host's plugins any more"))
+        for label in ["echo#1@1", "echo#1@2"] {
+            all += rig.send(.exited(named(label), .exited(0), lastLines: [])).texts
+        }
+        #expect(all.filter { $0.hasPrefix("unexpect") }.sorted() == ["unexpect 1", "unexpect 2"])
+        #expect(rig.status("echo") == nil)
+        #expect(rig.send(.promoted(plugin: "echo", generation: 2, problem: nil)).isEmpty)
+    }
+
     @Test func `an old one that does not leave is asked and killed within bounds`() throws {
         var rig = try running()
         rig.send(.reload(plugin: "echo", RequestNumber(1)))

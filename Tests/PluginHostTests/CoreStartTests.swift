@@ -111,6 +111,19 @@ struct CoreStartTests {
         #expect(rig.send(.ready(named("echo#1@1"))).texts == ["launch echo#2@1 live r1"])
     }
 
+    @Test func `a probe that the broker gave no ticket is followed by another`() throws {
+        var rig = CoreRig()
+        rig.send(.plugins([try plan("echo", #""restart":"permanent""#)]))
+        for _ in 0..<5 {
+            rig.send(.exited(named("echo#1@1"), .exited(1), lastLines: []))
+            rig.pass(.seconds(4))
+        }
+        #expect(rig.state("echo").hasPrefix("quarantined"))
+        #expect(rig.pass(.seconds(300)).texts == ["launch echo#1@1 live r1"])
+        rig.send(.launchFailed(named("echo#1@1"), .noBroker("it is away")))
+        #expect(rig.pass(.seconds(2)).texts == ["launch echo#1@1 live r1"])
+    }
+
     @Test func `reset ends a quarantine at once`() throws {
         var rig = CoreRig()
         rig.send(.plugins([try plan("echo")]))

@@ -1,5 +1,6 @@
 // Output in pieces becomes bounded lines.
 
+import FoundationEssentials
 import Testing
 
 @testable import PluginHost
@@ -22,6 +23,25 @@ struct LineTests {
 
     @Test func `a line that is too long is cut and says so`() {
         #expect(lines(["123456789\nab\n"]) == ["12345678 … (the line is longer than 8 bytes)", "ab"])
+    }
+
+    @Test func `as many lines go into a piece as its bytes hold, and always one`() throws {
+        let label = try #require(InstanceLabel("echo#1@1"))
+        func lines(_ texts: [String]) -> [LogAnswer] {
+            texts.map { LogAnswer(LogLine(time: 0, label: label, output: .standardError, text: $0)) }
+        }
+        let long = String(repeating: "\u{1}", count: 8192)
+        let piece = Array(
+            lines(Array(repeating: long, count: 100)).prefix(LogAnswer.count(lines([long, long]), 60_000))
+        )
+        #expect(piece.count == 1)
+        #expect(LogAnswer.count(lines([long]), 10) == 1)
+        #expect(LogAnswer.count(lines(["a", "b"]), 10_000) == 2)
+        #expect(LogAnswer.count([], 10) == 0)
+        let many = lines(Array(repeating: long, count: 1000))
+        let count = LogAnswer.count(many, 512 << 10)
+        let size = try JSONEncoder().encode(Array(many.prefix(count))).count
+        #expect(count > 8 && size <= 512 << 10)
     }
 
     @Test func `lines beyond the rate of a second are counted and told in the next`() {

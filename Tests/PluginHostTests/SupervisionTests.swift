@@ -109,6 +109,20 @@ struct SupervisionTests {
         #expect(supervision.quarantine == nil)
     }
 
+    @Test func `one that asks to be tried again at once without end is tried ever more slowly`() {
+        var supervision = Supervision()
+        let wish = Supervision.NotReady(reason: "soon", retryAfter: .milliseconds(1))
+        func next(ran: Duration) -> Supervision.Verdict {
+            // Readiness in between takes nothing back.
+            supervision.becameReady()
+            let end = Supervision.End(cause: .exited(75), ranFor: ran, notReady: wish)
+            return supervision.ended(end, policy: .transient, now: .zero, jitter: 1)
+        }
+        for _ in 0..<10 { #expect(next(ran: .zero) == .restart(after: .milliseconds(50))) }
+        #expect(next(ran: .zero) == .restart(after: .seconds(30)))
+        #expect(next(ran: .seconds(60)) == .restart(after: .milliseconds(50)))
+    }
+
     @Test func `causes are told in words`() {
         #expect("\(ExitCause.exited(3))" == "exit 3")
         #expect("\(ExitCause.exited(78))" == "exit 78 (its configuration is wrong)")

@@ -6,7 +6,10 @@ extension HostCore {
     /// Takes the list of plugins: new ones appear, others go, changed ones get a new generation.
     mutating func list(_ plans: [PluginPlan]) {
         let names = Set(plans.map(\.name))
-        for name in order where !names.contains(name) { update(name) { $0.isListed = false } }
+        for name in order where !names.contains(name) {
+            abandonReload(name, "it is not among the host's plugins any more")
+            update(name) { $0.isListed = false }
+        }
         for plan in plans {
             guard let record = records[plan.name] else {
                 records[plan.name] = PluginRecord(plan, timing: timing)
@@ -80,7 +83,8 @@ extension HostCore {
         var missing = count - record.members.count
         guard now >= record.supervision.notBefore else { return }
         if let quarantine = record.supervision.quarantine {
-            guard !quarantine.isProbing, now >= quarantine.probeAt, record.members.isEmpty else { return }
+            // A probe that never came to run, or was ended for another reason, is followed by another one.
+            guard now >= quarantine.probeAt, record.members.isEmpty else { return }
             update(name) { $0.supervision.probe() }
             missing = 1
         }

@@ -48,7 +48,7 @@ extension HostCore {
     }
 
     /// Gives a plugin's reload up, and the one that waits after it.
-    private mutating func abandonReload(_ name: String, _ reason: String) {
+    mutating func abandonReload(_ name: String, _ reason: String) {
         guard let record = records[name] else { return }
         if let wish = record.wish {
             update(name) { $0.wish = nil }

@@ -96,8 +96,6 @@ public struct HostTiming: Hashable, Sendable {
     public var killAgain = Duration.seconds(5)
     /// A stop of everything kills what is left after so long.
     public var stopBound = Duration.seconds(15)
-    /// How long the broker may take to flip a route.
-    public var promoteBound = Duration.seconds(10)
     /// How long reading a plugin's folder may take.
     public var prepareBound = Duration.seconds(30)
     /// New calls wait for a plugin that is down when it starts again within so long.

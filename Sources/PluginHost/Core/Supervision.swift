@@ -95,6 +95,7 @@ public struct Supervision: Hashable, Sendable {
     /// - Returns: what to do.
     public mutating func ended(_ end: End, policy: RestartPolicy, now: Duration, jitter: Double) -> Verdict {
         if end.notReady != nil || end.cause == .exited(Self.notReadyExitCode) {
+            if end.ranFor >= timing.healthyAfter { postponements = 0 }
             return postpone(end.notReady?.retryAfter, now: now, jitter: jitter)
         }
         if end.cause == .exited(Self.configurationExitCode) { return .leave(.configuration) }
@@ -120,7 +121,9 @@ public struct Supervision: Hashable, Sendable {
 
     private mutating func postpone(_ wish: Duration?, now: Duration, jitter: Double) -> Verdict {
         let own = Self.doubled(timing.notReadyDelay, postponements, timing.longestBackoff) * jitter
-        let delay = min(max(wish ?? own, .milliseconds(50)), timing.probeAfter)
+        // One that has asked for many short delays gets longer ones, so that it does not keep the host busy for ever.
+        let least = postponements < Self.patience ? Duration.milliseconds(50) : own
+        let delay = min(max(wish ?? own, least), timing.probeAfter)
         postponements += 1
         notBefore = max(notBefore, now + delay)
         if quarantine != nil { quarantine?.probeAt = max(notBefore, now + delay) }
@@ -138,14 +141,14 @@ public struct Supervision: Hashable, Sendable {
         return min(delay, longest)
     }
 
+    /// So often in a row a plugin is tried again as soon as it says.
+    private static let patience = 10
+
     /// The probe is being started.
     public mutating func probe() { quarantine?.isProbing = true }
 
-    /// A process has become ready: what was said about not being ready is past, and a probe has run well so far.
-    public mutating func becameReady() {
-        postponements = 0
-        quarantine = nil
-    }
+    /// A process has become ready: a probe has run well so far.
+    public mutating func becameReady() { quarantine = nil }
 
     /// Another program or an operator's word: everything is forgotten but the count of restarts.
     public mutating func reset() {

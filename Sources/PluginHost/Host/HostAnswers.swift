@@ -81,6 +81,26 @@ struct LogAnswer: Encodable, Sendable {
     var output: String
     var text: String
 
+    /// How many of the first lines fit into so many bytes of JSON; one always does.
+    static func count(_ lines: [LogAnswer], _ bound: Int) -> Int {
+        var left = bound
+        var count = 0
+        for line in lines {
+            left -= line.byteCount
+            if left < 0 { break }
+            count += 1
+        }
+        return max(count, min(1, lines.count))
+    }
+
+    /// About as many bytes as it takes in JSON, rather more.
+    private var byteCount: Int {
+        let text = text.utf8.reduce(0) {
+            $0 + ($1 < 0x20 || $1 == 0x7F ? 6 : $1 == 0x22 || $1 == 0x5C || $1 == 0x2F ? 2 : 1)
+        }
+        return text + plugin.utf8.count + instance.utf8.count + 128
+    }
+
     init(_ line: LogLine) {
         time = line.time
         plugin = line.label.plugin

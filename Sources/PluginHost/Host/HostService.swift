@@ -148,8 +148,9 @@ public struct HostService: Sendable {
         var follow: Bool?
     }
 
-    /// Lines in one piece at most.
+    /// Lines in one piece at most, and its bytes: a payload has a bound, and plugins write what they like.
     private static let pieceCount = 100
+    private static let pieceByteCount = 512 << 10
 
     private func logs(_ call: IncomingCall) async throws -> Payload {
         let request = call.payload.isEmpty ? LogRequest() : try call.payload.decode(LogRequest.self)
@@ -157,10 +158,13 @@ public struct HostService: Sendable {
         var last = host.lines(of: request.plugin, last: min(request.lines ?? LogBook.capacity, 100_000)).map(
             LogAnswer.init
         )
-        if !call.wantsReplyStream { return try .json(last) }
+        if !call.wantsReplyStream {
+            return try .json(last.suffix(LogAnswer.count(last.reversed(), Self.pieceByteCount)))
+        }
         while !last.isEmpty {
-            try await call.send(try .json(Array(last.prefix(Self.pieceCount))))
-            last.removeFirst(min(Self.pieceCount, last.count))
+            let count = min(Self.pieceCount, LogAnswer.count(last, Self.pieceByteCount))
+            try await call.send(try .json(Array(last.prefix(count))))
+            last.removeFirst(count)
         }
         guard request.follow == true else { return .empty }
         for await event in events {

@@ -48,8 +48,12 @@ struct KeptProgram: Sendable {
         mkdir(place, 0o755)
         let target = "\(place)/\(name)"
         unlink(target)
-        if isELF(path), link(path, target) == 0 { return target }
-        return copy(path, target) ? target : nil
+        // Of a link, what it leads to: the link itself would lead to whatever is there later, or nowhere from here.
+        if isELF(path), linkat(AT_FDCWD, path, AT_FDCWD, target, AT_SYMLINK_FOLLOW) == 0 { return target }
+        if copy(path, target) { return target }
+        unlink(target)
+        rmdir(place)
+        return nil
     }
 
     /// Where the program is: in its own place while it is unchanged there.
@@ -67,7 +71,7 @@ struct KeptProgram: Sendable {
 
     /// A compiled program cannot be written while it runs, and who replaces it makes another file.
     private static func isELF(_ path: String) -> Bool {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { return false }
         defer { close(file) }
         var head: [UInt8] = [0, 0, 0, 0]
@@ -75,7 +79,7 @@ struct KeptProgram: Sendable {
     }
 
     private static func copy(_ from: String, _ to: String) -> Bool {
-        let source = open(from, O_RDONLY | O_CLOEXEC)
+        let source = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard source >= 0 else { return false }
         defer { close(source) }
         let target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o755)

@@ -64,9 +64,6 @@ final class LogBook: Sendable {
         return Array(lines.suffix(max(0, count)))
     }
 
-    /// Forgets a plugin.
-    func forget(_ plugin: String) { state.withLock { $0.lines[plugin] = nil } }
-
     /// Everything that happens from here on.
     func events() -> AsyncStream<HostEvent> {
         let (stream, continuation) = AsyncStream.makeStream(

@@ -57,7 +57,7 @@ public actor PluginHost {
     private var waiters: [(test: (inout HostCore) -> Bool, wake: CheckedContinuation<Void, Never>)] = []
     private var silent: [InstanceLabel: ContinuousClock.Instant] = [:]
     private var watch: Task<Void, Never>?
-    private var isFinished = false
+    private var inbox: AsyncStream<HostInput>.Continuation?
 
     /// What is done for a plugin, one after the other.
     private enum LaneWork: Sendable {
@@ -103,6 +103,7 @@ public actor PluginHost {
         mkdir(options.workFolder, 0o700)
         startPublishing()
         let (inbox, continuation) = AsyncStream.makeStream(of: HostInput.self)
+        self.inbox = continuation
         try await control.listen { continuation.yield($0) }
         Task { [weak self] in
             for await input in inbox { await self?.feed(input) }
@@ -121,6 +122,7 @@ public actor PluginHost {
         feed(.stopAll)
         await wait { $0.isFinished }
         watch?.cancel()
+        inbox?.finish()
         timer?.task.cancel()
         for lane in lanes.values { lane.finish() }
         publisher?.finish()
@@ -133,7 +135,12 @@ public actor PluginHost {
     public func settle() async {
         await wait { $0.isSettled() }
         // What the broker has been asked for by then, it has: a call to a lazy plugin finds it.
-        for lane in lanes.values { await withCheckedContinuation { _ = lane.yield(.reached($0)) } }
+        for lane in lanes.values {
+            await withCheckedContinuation { waiter in
+                // The lanes of a host that has stopped have ended.
+                if case .terminated = lane.yield(.reached(waiter)) { waiter.resume() }
+            }
+        }
     }
 
     /// For how long it has run.
@@ -146,7 +153,6 @@ public actor PluginHost {
 
     /// Tells the core what happened, and does what it says.
     func feed(_ input: HostInput) {
-        guard !isFinished else { return }
         let actions = core.handle(
             input,
             now: begin.duration(to: .now),

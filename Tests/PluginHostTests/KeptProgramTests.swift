@@ -1,0 +1,41 @@
+// A program that is kept stays as it was, also where its name is a link.
+
+import Glibc
+import Testing
+
+@testable import PluginHost
+
+struct KeptProgramTests {
+    @Test func `of a link, the program that it leads to is kept`() throws {
+        let place = try Place()
+        let folder = place.path + "/other"
+        let names = ["old", "new", "program", "kept/7/program", "kept/8/program"].map { folder + "/" + $0 }
+        defer {
+            for name in names { unlink(name) }
+            for name in ["kept/7", "kept/8", "kept"] { rmdir(folder + "/" + name) }
+        }
+        let elf: [UInt8] = [0x7F, 0x45, 0x4C, 0x46]
+        #expect(writeFile(names[0], elf + [1], mode: 0o755) && writeFile(names[1], elf + [2, 2], mode: 0o755))
+        #expect(symlink("old", names[2]) == 0)
+        let program = KeptProgram(names[2], in: folder + "/kept", revision: 7)
+        let again = KeptProgram(program, in: folder + "/kept", revision: 8)
+        #expect(program.path == names[2])
+        unlink(names[2])
+        #expect(symlink("new", names[2]) == 0)
+        #expect(program.path == names[3] && readText(program.path)?.utf8.count == 5)
+        #expect(again.path == names[4] && readText(again.path)?.utf8.count == 5)
+        program.forget()
+        again.forget()
+        #expect(access(folder + "/kept/7", F_OK) != 0)
+    }
+
+    @Test func `a FIFO in a program's place keeps nobody waiting`() throws {
+        let place = try Place()
+        let pipe = place.path + "/other/pipe"
+        #expect(mkfifo(pipe, 0o700) == 0)
+        defer { unlink(pipe) }
+        #expect(KeptProgram(pipe, in: place.path + "/other/kept", revision: 1).path == pipe)
+        let layout = try ProgramLayout(pipe, folder: place.path + "/plugin", searchPath: "")
+        #expect(layout.bindings.map(\.source) == [pipe])
+    }
+}
