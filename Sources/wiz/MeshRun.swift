@@ -72,12 +72,12 @@ final class MeshRun: Sendable {
 
     private static func options(_ file: MeshFile, run: String) -> HostOptions {
         let folder = file.path.lastIndex(of: "/").map { String(file.path[..<$0]) } ?? "."
-        let plugins = run + "/plugins"
         var options = HostOptions(
             name: "local",
             workFolder: run + "/host",
             dataFolder: absolutePath(folder) + "/.wiz/data",
-            meshFolder: access(plugins, F_OK) == 0 ? plugins : run
+            // Never the run folder itself: by the socket there the user alone lets somebody in.
+            meshFolder: run + "/plugins"
         )
         options.timing.mesh = try? SemanticVersion(WizmeshVersion.current)
         return options

@@ -17,6 +17,12 @@ struct RelayTests {
         }
     }
 
+    @Test func `there are never more connections than can be waited for`() {
+        #expect(RelayLoop.most(1_024, files: 1_024) == 511)
+        #expect(RelayLoop.most(1_024, files: .max) == 1_024)
+        #expect(RelayLoop.most(1_024, files: 0) == 1)
+    }
+
     @Test func `bytes pass unchanged in both directions on many connections at a time`() async throws {
         let server = try EchoServer()
         let relay = try ByteRelay(at: socketPath(), to: server.target)

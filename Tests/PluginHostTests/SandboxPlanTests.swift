@@ -328,6 +328,18 @@ struct SandboxPlanTests {
         }
     }
 
+    @Test func `of an installation right in a home the programs and libraries are shown alone`() throws {
+        let place = try Place()
+        for name in ["bin", "share"] { mkdir("\(place.path)/other/\(name)", 0o755) }
+        defer { for name in ["bin", "share"] { rmdir("\(place.path)/other/\(name)") } }
+        let prefix = place.path + "/other"
+        #expect(ProgramLayout.installation(prefix, home: place.path) == [prefix + "/bin"])
+        #expect(ProgramLayout.installation(prefix, home: "/nowhere") == [prefix])
+        #expect(
+            ProgramLayout.installation("/home/me/.cargo", home: "/root").allSatisfy { $0.hasPrefix("/home/me/.cargo/") }
+        )
+    }
+
     @Test func `a library is shown alone, and not from where plugins write`() throws {
         let place = try Place()
         let library = place.path + "/other/libx.so"

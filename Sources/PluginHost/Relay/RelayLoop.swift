@@ -12,6 +12,7 @@ final class RelayLoop {
     private let bounds: ByteRelay.Bounds
     private let shared: RelayShared
     private var links: [RelayLink] = []
+    private let most: Int
     private var nextNumber: UInt64 = 1
     /// Not before then are further connections taken, after the system had no descriptor for one.
     private var pausesUntil: ContinuousClock.Instant?
@@ -21,7 +22,14 @@ final class RelayLoop {
         self.target = target
         self.bounds = bounds
         self.shared = shared
+        var (soft, hard) = (UInt64.max, UInt64.max)
+        _ = wiz_get_open_file_limit(&soft, &hard)
+        most = Self.most(bounds.connectionCount, files: soft)
     }
+
+    /// poll(2) refuses more entries than a process may have files, those that wait for nothing among them: two for each
+    /// connection and two more.
+    static func most(_ wanted: Int, files: UInt64) -> Int { max(1, min(wanted, Int(clamping: files) / 2 - 1)) }
 
     deinit { close(listener) }
 
@@ -78,7 +86,7 @@ final class RelayLoop {
                 }
                 return
             }
-            guard links.count < bounds.connectionCount else {
+            guard links.count < most else {
                 shared.tell(failure: RelayFailure("there are \(links.count) connections, and may be no more"))
                 close(descriptor)
                 continue

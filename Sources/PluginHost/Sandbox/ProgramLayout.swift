@@ -67,7 +67,7 @@ struct ProgramLayout: Hashable, Sendable {
             inside = found
         } else if !program.contains("/"), let prefix = Self.prefix(of: real) {
             inside = real
-            bindings = [Binding(source: prefix, destination: prefix)]
+            bindings = Self.installation(prefix, home: Self.home).map { Binding(source: $0, destination: $0) }
             searchFolder = prefix + "/bin"
         } else {
             // The program alone, with what lies beside it under the names that builds give to resources.
@@ -119,9 +119,18 @@ struct ProgramLayout: Hashable, Sendable {
         let folder = parent(program)
         guard folder.hasSuffix("/bin") else { return nil }
         let prefix = parent(folder)
-        let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
         guard prefix.count > 1, prefix != home, prefix != "/root", parent(prefix) != "/home" else { return nil }
         return prefix
+    }
+
+    private static var home: String { getenv("HOME").map { String(cString: $0) } ?? "/root" }
+
+    /// What is shown of an installation: of one right in a home (`~/.local`, `~/.cargo`) its programs and libraries alone,
+    /// since others keep things there, too.
+    static func installation(_ prefix: String, home: String) -> [String] {
+        let above = parent(prefix)
+        guard above == home || above == "/root" || parent(above) == "/home" else { return [prefix] }
+        return ["bin", "lib", "lib64", "libexec"].map { prefix + "/" + $0 }.filter { access($0, F_OK) == 0 }
     }
 
     private static func resources(beside program: String) -> [(path: String, name: String)] {

@@ -97,12 +97,12 @@ final class HostRun: Sendable {
         let state = variable("STATE_DIRECTORY").map { String($0.prefix { $0 != ":" }) }
         let socket = broker.resolvedEndpoint.dropFirst("ipc://".count)
         let run = String(socket[..<(socket.lastIndex(of: "/") ?? socket.startIndex)])
-        let local = access(run + "/plugins", F_OK) == 0 ? run + "/plugins" : run
         var options = HostOptions(
             name: name,
             workFolder: folder.work,
             dataFolder: (state ?? absolutePath(place) + "/.wiz") + "/data",
-            meshFolder: hasRelay ? folder.plugins : local
+            // Never the run folder itself: by the socket there the user alone lets somebody in.
+            meshFolder: hasRelay ? folder.plugins : run + "/plugins"
         )
         options.timing.mesh = try? SemanticVersion(WizmeshVersion.current)
         return options
