@@ -80,6 +80,9 @@ final class RelayLink {
             if localEvents != 0 { take(outward.read(from: local)) }
             // Somebody who is gone before the broker answered needs no connection.
             if case .connecting = phase, outward.hasSourceEnded, !outward.wantsToWrite { phase = .over(nil) }
+            // What came in the turn in which the broker answered wakes nobody again, least of all an end.
+            flush()
+            settle(hasMoved: true, now: now)
             return
         }
         if case .resolving = phase {
