@@ -349,6 +349,11 @@ struct SandboxPlanTests {
         #expect(writeFile(program, forgedProgram(needs: ["libx.so"], in: place.path + "/other"), mode: 0o755))
         var layout = try ProgramLayout(program, folder: place.path + "/plugin", searchPath: "")
         #expect(layout.bindings == [Binding(source: library, destination: library)])
+        // Where the launcher, which is trusted, has it too, the folder is shown instead.
+        var whole = layout
+        whole.addRuntime(of: program)
+        let folder = place.path + "/other"
+        #expect(whole.bindings == [Binding(source: folder, destination: folder)])
         layout.leaveOut(place.path)
         #expect(layout.bindings.isEmpty)
     }

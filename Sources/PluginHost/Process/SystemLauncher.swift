@@ -139,7 +139,7 @@ public final class SystemLauncher: ProcessLauncher {
         guard let launcher = machine.launcher else { throw LaunchFailure(.system, Machine.noLauncher) }
         var facts = machine.facts
         var program = program
-        program.addLibraries(of: launcher)
+        program.addRuntime(of: launcher)
         // Beside it lies the storage of the host's other plugins.
         program.leaveOut(order.dataFolder.lastIndex(of: "/").map { String(order.dataFolder[..<$0]) } ?? "")
         let sockets: SeccompProgram.Sockets = order.permissions.networking == .none ? .local : .internet

@@ -83,12 +83,30 @@ struct ProgramLayout: Hashable, Sendable {
 
     /// Shows the libraries of a program that are not the system's: these files alone, since a program's file may name any
     /// folder as the one of its libraries.
-    mutating func addLibraries(of program: String, folder: String = "/") {
+    private mutating func addLibraries(of program: String, folder: String) {
         let origin = Self.parent(program)
         for library in ELFImage.libraries(of: program, isSystem: Self.isSystem) {
-            if folder != "/", library.folder == folder || Self.rest(of: library.folder, in: folder) != nil { continue }
+            if library.folder == folder || Self.rest(of: library.folder, in: folder) != nil { continue }
             let place = library.folder == origin ? Self.parent(inside) : library.folder
             add(Binding(source: library.path, destination: place + "/" + library.name))
+        }
+    }
+
+    /// Shows the libraries of the launcher, which is the host's own, with the folders around them: what a plugin starts in its
+    /// turn finds the same runtime there.
+    mutating func addRuntime(of launcher: String) {
+        let origin = Self.parent(launcher)
+        for library in ELFImage.libraries(of: launcher, isSystem: Self.isSystem) {
+            if library.folder == origin {
+                let place = Self.parent(SandboxPlan.Inside.launcher) + "/" + library.name
+                add(Binding(source: library.path, destination: place))
+            } else {
+                let folder = Binding(source: library.folder, destination: library.folder)
+                bindings.removeAll {
+                    $0.source == $0.destination && Self.rest(of: $0.source, in: library.folder) != nil
+                }
+                add(folder)
+            }
         }
     }
 
