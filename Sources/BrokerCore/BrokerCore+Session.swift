@@ -307,7 +307,7 @@ extension BrokerCore {
             if let principal = policy.policy.localUsers[user] { return .success((principal, nil)) }
             let message =
                 "the local user \(user) comes without a ticket and is not in the mesh file; to take it in, name the uid"
-                + " \(user) under localUsers"
+                + " \(user) under `users:`"
             return .failure(Failure(.unauthenticated, message: message))
         case .plugin(_, let process):
             if let grant { return holder(of: grant, process) }
