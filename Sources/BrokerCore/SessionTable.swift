@@ -81,8 +81,6 @@ struct SessionSlot {
     var isSuspect: Bool { isSilent || overdueCount > 0 }
     /// True when its registrations may be given work; a shadow's are in no pool until it is promoted.
     var takesWork: Bool { state == .active && !isSuspect && !isDraining }
-    /// The public key of a connection that was let in for its ticket.
-    var ticketKey: String? { if case .ticketKey(let key) = credentials { key } else { nil } }
 }
 
 /// All connections.
