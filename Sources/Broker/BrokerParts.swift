@@ -53,7 +53,7 @@ struct BrokerParts {
         gatekeeper = Gatekeeper(
             number: number,
             principals: BrokerParts.principals(configuration.keys),
-            hasTicket: { key in mailbox.ask { $0.core.ticketKeys(now: $0.now).contains(key.z85) } ?? false },
+            hasTicket: { key in mailbox.ask { $0.core.hasTicket(for: key.z85, now: $0.now) } ?? false },
             onRefusal: { sentence in
                 office.tell(Notice(level: .warning, topic: "mesh.connection.refused", message: sentence))
             }

@@ -81,15 +81,22 @@ extension BrokerCore {
 
     /// Why no ticket is given out now; nil when one may be.
     public mutating func ticketRoomProblem(now: MeshInstant) -> Failure? {
-        // Each session holds one for its next HELLO.
-        let most = 65_536 + 2 * limits.sessionCount
+        let most = limits.ticketCount + 2 * limits.sessionCount
         guard !tickets.hasRoom(most, now: now) else { return nil }
-        let message = "\(most) tickets are out, and no more may be"
-        return Failure(.resourceExhausted, message: message, retryAfterMilliseconds: 1_000, flags: .retryable)
+        return Failure(
+            .resourceExhausted,
+            message: "\(most) tickets are out, and no more may be",
+            hint: "wait until those that nobody presents have run out, or raise the limit \"tickets\" in the mesh file",
+            retryAfterMilliseconds: 1_000,
+            flags: .retryable
+        )
     }
 
     /// The keys for which a ticket is out: the shell lets them in.
     public func ticketKeys(now: MeshInstant) -> Set<String> { tickets.keys(now: now) }
+
+    /// True when a ticket for a key is out, of 40 characters of Z85.
+    public func hasTicket(for key: String, now: MeshInstant) -> Bool { tickets.hasTicket(for: key, now: now) }
 
     /// The sessions with a label that a principal's tickets brought, the oldest first.
     ///

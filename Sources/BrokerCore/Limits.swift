@@ -120,6 +120,10 @@ public struct Limits: Sendable, Hashable {
     public var routeCacheCount = 65_536
     /// A ticket's life until it is used, in milliseconds: a slow process start.
     public var ticketMilliseconds: UInt64 = 60_000
+    /// Tickets that are out, besides two for each session that there may be.
+    ///
+    /// Each session holds the one for its next HELLO; the rest are for processes that are being started.
+    public var ticketCount = 65_536
     /// After the broker's start, how long a call of a peer that comes back from an earlier broker waits for a provider
     /// that is not back yet, in milliseconds.
     ///

@@ -36,13 +36,13 @@ public struct TicketGrant: Hashable, Sendable {
     }
 }
 
-/// The tickets that have been given out and not yet redeemed.
+/// The tickets that have been given out and not yet presented.
 struct TicketOffice: Sendable {
-    /// What came of a ticket.
-    enum Redemption: Hashable, Sendable {
-        /// It was good; it is gone now.
+    /// What a ticket is worth.
+    enum Finding: Hashable, Sendable {
+        /// It is good.
         case granted(TicketGrant)
-        /// Its time had run out; it is gone now.
+        /// Its time has run out.
         case expired
         /// Never given out, taken back, or presented before.
         case unknown
@@ -52,9 +52,24 @@ struct TicketOffice: Sendable {
         var grant: TicketGrant
         /// Nil: good until taken back.
         var expires: MeshInstant?
+
+        func isGood(at now: MeshInstant) -> Bool { expires.map { $0 > now } ?? true }
+        /// Whose process it is for; nil when it has no label.
+        var instance: Instance? {
+            grant.instance.isEmpty ? nil : Instance(label: grant.instance, owner: grant.owner)
+        }
+    }
+
+    private struct Instance: Hashable, Sendable {
+        var label: String
+        var owner: String
     }
 
     private var tickets: [String: Ticket] = [:]
+    /// The tickets of each labelled instance, so that its end asks no others.
+    private var byInstance: [Instance: Set<String>] = [:]
+    /// The tickets for each key, so that the door asks no others.
+    private var byKey: [String: Set<String>] = [:]
     /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1)
     /// each.
     private var sweepCount = 64
@@ -87,54 +102,59 @@ struct TicketOffice: Sendable {
     ) -> String {
         if tickets.count >= sweepCount { sweep(now: now) }
         let text = (0..<4).map { _ in Self.hex(entropy()) }.joined()
-        tickets[text] = Ticket(grant: grant, expires: expires)
+        let ticket = Ticket(grant: grant, expires: expires)
+        tickets[text] = ticket
+        if let instance = ticket.instance { byInstance[instance, default: []].insert(text) }
+        if let key = grant.publicKey { byKey[key, default: []].insert(text) }
         return text
     }
 
     /// Looks at a ticket; it stays good.
-    func look(at ticket: String, now: MeshInstant) -> Redemption {
+    func look(at ticket: String, now: MeshInstant) -> Finding {
         guard let found = tickets[ticket] else { return .unknown }
-        if let expires = found.expires, expires <= now { return .expired }
-        return .granted(found.grant)
-    }
-
-    /// Takes a ticket in, once.
-    mutating func redeem(_ ticket: String, now: MeshInstant) -> Redemption {
-        let found = look(at: ticket, now: now)
-        tickets[ticket] = nil
-        return found
+        return found.isGood(at: now) ? .granted(found.grant) : .expired
     }
 
     /// Puts whoever presents a ticket in service at once: its session has been promoted.
     mutating func promote(_ ticket: String) { tickets[ticket]?.grant.isShadow = false }
 
-    /// Takes every ticket of a labelled instance back.
-    mutating func revokeAll(instance: String, owner: String) {
-        tickets = tickets.filter { $0.value.grant.instance != instance || $0.value.grant.owner != owner }
-    }
-
-    /// The keys for which a ticket is out that is good now.
-    func keys(now: MeshInstant) -> Set<String> {
-        var keys: Set<String> = []
-        for ticket in tickets.values where ticket.expires.map({ $0 > now }) ?? true {
-            if let key = ticket.grant.publicKey { keys.insert(key) }
-        }
-        return keys
-    }
-
     /// Sets when a ticket runs out: for the one that WELCOME gave, when its session has ended.
     mutating func setExpiry(of ticket: String, to expires: MeshInstant) { tickets[ticket]?.expires = expires }
 
-    /// Takes a ticket back; false when it is not out.
-    @discardableResult
-    mutating func revoke(_ ticket: String) -> Bool { tickets.removeValue(forKey: ticket) != nil }
+    // MARK: By key
 
-    /// Takes every ticket of a plugin back.
-    mutating func revokeAll(named name: String) { tickets = tickets.filter { $0.value.grant.name != name } }
+    /// The keys for which a ticket is out that is good now.
+    func keys(now: MeshInstant) -> Set<String> { Set(byKey.keys.filter { hasTicket(for: $0, now: now) }) }
+
+    /// True when a ticket for a key is out that is good now.
+    func hasTicket(for key: String, now: MeshInstant) -> Bool {
+        byKey[key]?.contains { tickets[$0]?.isGood(at: now) ?? false } ?? false
+    }
+
+    // MARK: Taking back
+
+    /// Takes a ticket back, as it is when it has been presented; false when it is not out.
+    @discardableResult
+    mutating func revoke(_ text: String) -> Bool {
+        guard let ticket = tickets.removeValue(forKey: text) else { return false }
+        if let instance = ticket.instance { Self.remove(text, of: instance, from: &byInstance) }
+        if let key = ticket.grant.publicKey { Self.remove(text, of: key, from: &byKey) }
+        return true
+    }
+
+    /// Takes every ticket of a labelled instance back.
+    mutating func revokeAll(instance: String, owner: String) {
+        for text in byInstance[Instance(label: instance, owner: owner)] ?? [] { revoke(text) }
+    }
 
     private mutating func sweep(now: MeshInstant) {
-        tickets = tickets.filter { ticket in ticket.value.expires.map { $0 > now } ?? true }
+        for (text, ticket) in tickets where !ticket.isGood(at: now) { revoke(text) }
         sweepCount = max(64, tickets.count * 2)
+    }
+
+    private static func remove<Key>(_ text: String, of key: Key, from index: inout [Key: Set<String>]) {
+        index[key]?.remove(text)
+        if index[key]?.isEmpty == true { index[key] = nil }
     }
 
     private static func hex(_ number: UInt64) -> String {
