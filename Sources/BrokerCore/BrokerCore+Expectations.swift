@@ -68,46 +68,22 @@ extension BrokerCore {
         _ owner: String,
         _ session: SessionIndex
     ) -> Result<SemanticVersion, Failure> {
-        guard let version = try? SemanticVersion(service.version) else {
-            let message = "the version \"\(service.version)\" of \(service.service) is no semantic version, as 1.0.0 is"
-            return .failure(Failure(.invalidArgument, message: message))
-        }
-        let names = [service.service] + service.capabilities
-        guard names.allSatisfy({ Names.isName($0) }), !isReserved(service.service) else {
-            let message = "\"\(names.joined(separator: ", "))\": no names of a service and its capabilities"
-            return .failure(Failure(.invalidArgument, message: message))
-        }
-        var seen: Set<String> = []
-        for method in service.methods {
-            guard Names.isMethod(method.name), seen.insert(method.name).inserted else {
-                let message = "the method \"\(method.name)\" of \(service.service) is no name, or comes twice"
-                return .failure(Failure(.invalidArgument, message: message))
-            }
-        }
-        let known = registry.methodCount(service: service.service, version: version)
-        guard known + service.methods.count <= Registry.methodCount || known == 0 else {
-            let message = "\(known) different methods of \(service.service)@\(version) are known already"
-            return .failure(Failure(.resourceExhausted, message: message))
-        }
-        return provisionProblem(service.service, service.capabilities, owner, session).map { .failure($0) }
-            ?? .success(version)
+        let described = version(service.version, of: service.service, service.methods, service.capabilities)
+        guard case .success(let version) = described else { return described }
+        let failure =
+            ownProvisionProblem(service.service, service.capabilities, owner, session)
+            ?? methodProblem(service.service, version, service.methods)
+        return failure.map { .failure($0) } ?? .success(version)
     }
 
     /// A host may hold calls back only for what its plugin may provide.
-    private func provisionProblem(
+    private func ownProvisionProblem(
         _ service: String,
-        _ capabilities: [String],
+        _ tags: [String],
         _ owner: String,
         _ session: SessionIndex
     ) -> Failure? {
-        guard isBoundToOwn(session) else { return nil }
-        let subject = policy.subject(owner)
-        for target in [service] + capabilities.map({ Policy.capabilityTarget($0) })
-        where !policy.decide(subject, .provide, target).isAllowed {
-            let words = policy.refusal(principal: owner, action: .provide, target: target)
-            return Failure(.permissionDenied, message: words.message, hint: words.hint)
-        }
-        return nil
+        isBoundToOwn(session) ? provisionProblem(service, tags, policy.subject(owner)) : nil
     }
 
     /// Ends the expectations that the policy no longer allows.
@@ -128,7 +104,7 @@ extension BrokerCore {
         return standing.pools.allSatisfy { pool in
             let slot = registry.pools[pool.at]
             let tags = slot.latents.filter { $0.expectation == id }.flatMap(\.capabilities)
-            return provisionProblem(slot.service, tags, standing.owner, standing.session) == nil
+            return ownProvisionProblem(slot.service, tags, standing.owner, standing.session) == nil
         }
     }
 

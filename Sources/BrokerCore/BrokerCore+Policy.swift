@@ -42,7 +42,7 @@ extension BrokerCore {
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
         for registration in sessions.slots[session.at].registrations {
             let slot = registry.registrations[registration.at]
-            guard let failure = provisionProblem(registration, subject) else { continue }
+            guard let failure = provisionProblem(slot.service, slot.capabilities, subject) else { continue }
             denied(session, failure, target: slot.service, now: now, into: &outbox)
             withdraw(registration, now: now, into: &outbox)
             fail(session, .init(rawValue: slot.request), failure, into: &outbox)

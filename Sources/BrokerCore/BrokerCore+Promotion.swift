@@ -219,15 +219,11 @@ extension BrokerCore {
         return Failure(.failedPrecondition, message: message, hint: "see mesh.sessions")
     }
 
-    /// A pool forgets no method while it lives, which must have a bound; PROVIDE checks it for sessions in service.
+    /// A service of a shadow whose pool has no room for its methods; PROVIDE checks it for sessions in service.
     private func overfull(_ registrations: [RegistrationIndex]) -> String? {
-        for registration in registrations {
-            let slot = registry.registrations[registration.at]
-            let known = registry.methodCount(service: slot.service, version: slot.version)
-            guard slot.state == .shadow, known > 0, known + slot.methods.count > Registry.methodCount else { continue }
-            return "\(slot.service)@\(slot.version)"
-        }
-        return nil
+        registrations.map { registry.registrations[$0.at] }
+            .first { $0.state == .shadow && methodProblem($0.service, $0.version, $0.methods) != nil }
+            .map { "\($0.service)@\($0.version)" }
     }
 
     /// Whoever calls settles the registry afterwards.

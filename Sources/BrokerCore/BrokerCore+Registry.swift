@@ -55,38 +55,24 @@ extension BrokerCore {
         serve(registration, now: now, into: &outbox)
     }
 
-    private enum Check {
-        case success(SemanticVersion)
-        case failure(Failure)
-    }
-
-    private func check(_ provide: Provide, _ session: SessionIndex, replacing: RegistrationIndex?) -> Check {
-        if let failure = grammarProblem(provide) { return .failure(failure) }
-        guard let version = try? SemanticVersion(provide.version) else {
-            let message = "the version \"\(provide.version)\" is no semantic version, as 1.0.0 is"
+    private func check(
+        _ provide: Provide,
+        _ session: SessionIndex,
+        replacing: RegistrationIndex?
+    ) -> Result<SemanticVersion, Failure> {
+        guard provide.capacity <= limits.capacity else {
+            let message = "a capacity of \(provide.capacity): at most \(limits.capacity) may be claimed"
             return .failure(Failure(.invalidArgument, message: message))
         }
+        let described = version(provide.version, of: provide.service, provide.methods, provide.capabilities)
+        guard case .success(let version) = described else { return described }
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
-        guard !isReserved(provide.service) else {
-            let message = "the service \"\(provide.service)\" is the broker's own"
-            return .failure(Failure(.permissionDenied, message: message, hint: "choose another name"))
-        }
-        guard policy.decide(subject, .provide, provide.service).isAllowed else {
-            let words = policy.refusal(principal: subject.principal, action: .provide, target: provide.service)
-            return .failure(Failure(.permissionDenied, message: words.message, hint: words.hint))
-        }
-        if let failure = capabilityProblem(provide.capabilities, subject) { return .failure(failure) }
+        if let failure = provisionProblem(provide.service, provide.capabilities, subject) { return .failure(failure) }
         if isOfAnotherHost(provide.service, session) {
             let message = "the service \"\(provide.service)\" is another host's"
             return .failure(Failure(.alreadyExists, message: message, hint: "give this host another name"))
         }
-        // Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
-        let knownCount = registry.methodCount(service: provide.service, version: version)
-        guard knownCount + provide.methods.count <= Registry.methodCount || knownCount == 0 else {
-            let message = "\(knownCount) different methods of \(provide.service)@\(version) have been provided already"
-            let hint = "WITHDRAW it everywhere, or give the service another version"
-            return .failure(Failure(.resourceExhausted, message: message, hint: hint))
-        }
+        if let failure = methodProblem(provide.service, version, provide.methods) { return .failure(failure) }
         if let replacing {
             let old = registry.registrations[replacing.at]
             guard old.service == provide.service, old.version == version else {
@@ -101,12 +87,36 @@ extension BrokerCore {
             let message = "the session provides \(provide.service)@\(version) already, as \(other.request)"
             return .failure(Failure(.alreadyExists, message: message, hint: "use that id to replace it"))
         }
-        return quotaProblem(session).map(Check.failure) ?? .success(version)
+        return quotaProblem(session).map { .failure($0) } ?? .success(version)
     }
 
-    /// Names of services that nobody may provide: the broker's own, and those by which rules speak of capabilities.
-    func isReserved(_ service: String) -> Bool {
-        ["mesh", "capability"].contains { service == $0 || service.hasPrefix($0 + ".") }
+    /// A service's version, when what is said of the service follows the rules: by PROVIDE, or by a host that can start it.
+    func version(
+        _ text: String,
+        of service: String,
+        _ methods: [MethodDescription],
+        _ tags: [String]
+    ) -> Result<SemanticVersion, Failure> {
+        if let failure = grammarProblem(service, methods, tags) { return .failure(failure) }
+        guard let version = try? SemanticVersion(text) else {
+            let message = "the version \"\(text)\" of \(service) is no semantic version, as 1.0.0 is"
+            return .failure(Failure(.invalidArgument, message: message))
+        }
+        // The broker's own, and those by which rules speak of capabilities.
+        if ["mesh", "capability"].contains(where: { service == $0 || service.hasPrefix($0 + ".") }) {
+            let message = "the service \"\(service)\" is the broker's own"
+            return .failure(Failure(.permissionDenied, message: message, hint: "choose another name"))
+        }
+        return .success(version)
+    }
+
+    /// Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
+    func methodProblem(_ service: String, _ version: SemanticVersion, _ methods: [MethodDescription]) -> Failure? {
+        let known = registry.methodCount(service: service, version: version)
+        guard known > 0, known + methods.count > Registry.methodCount else { return nil }
+        let message = "\(known) different methods of \(service)@\(version) have been provided already"
+        let hint = "WITHDRAW it everywhere, or give the service another version"
+        return Failure(.resourceExhausted, message: message, hint: hint)
     }
 
     /// A host's own service has one owner: orders for it must not reach a host that took its name.
@@ -121,9 +131,11 @@ extension BrokerCore {
         }
     }
 
+    /// What of a service and its tags somebody may not provide, as a failure; nil when it is nothing.
+    ///
     /// A tag leads callers to whoever has it, so it takes the permission to provide `capability.TAG`.
-    private func capabilityProblem(_ tags: [String], _ subject: Subject) -> Failure? {
-        for target in tags.lazy.map({ Policy.capabilityTarget($0) })
+    func provisionProblem(_ service: String, _ tags: [String], _ subject: Subject) -> Failure? {
+        for target in [service] + tags.map({ Policy.capabilityTarget($0) })
         where !policy.decide(subject, .provide, target).isAllowed {
             let words = policy.refusal(principal: subject.principal, action: .provide, target: target)
             return Failure(.permissionDenied, message: words.message, hint: words.hint)
@@ -131,39 +143,24 @@ extension BrokerCore {
         return nil
     }
 
-    /// What a registration provides that the policy does not allow, as a failure; nil when all is allowed.
-    func provisionProblem(_ registration: RegistrationIndex, _ subject: Subject) -> Failure? {
-        let slot = registry.registrations[registration.at]
-        guard policy.decide(subject, .provide, slot.service).isAllowed else {
-            let words = policy.refusal(principal: subject.principal, action: .provide, target: slot.service)
-            return Failure(.permissionDenied, message: words.message, hint: words.hint)
-        }
-        return capabilityProblem(slot.capabilities, subject)
-    }
-
-    private func grammarProblem(_ provide: Provide) -> Failure? {
-        guard Names.isName(provide.service) else {
-            let message =
-                "the service \"\(provide.service)\": a name is lower-case words of letters and digits joined by - _ ."
+    private func grammarProblem(_ service: String, _ methods: [MethodDescription], _ tags: [String]) -> Failure? {
+        guard Names.isName(service) else {
+            let message = "the service \"\(service)\": a name is lower-case words of letters and digits joined by - _ ."
             return Failure(.invalidArgument, message: message)
         }
         var seen: Set<String> = []
-        for method in provide.methods {
+        for method in methods {
             guard Names.isMethod(method.name), seen.insert(method.name).inserted else {
-                let message = "the method \"\(method.name)\" of \(provide.service) is no name, or comes twice"
+                let message = "the method \"\(method.name)\" of \(service) is no name, or comes twice"
                 return Failure(.invalidArgument, message: message)
             }
         }
-        var tags: Set<String> = []
-        for tag in provide.capabilities {
-            guard Names.isName(tag), tags.insert(tag).inserted else {
-                let message = "the capability \"\(tag)\" of \(provide.service) is no name, or comes twice"
+        var seenTags: Set<String> = []
+        for tag in tags {
+            guard Names.isName(tag), seenTags.insert(tag).inserted else {
+                let message = "the capability \"\(tag)\" of \(service) is no name, or comes twice"
                 return Failure(.invalidArgument, message: message)
             }
-        }
-        guard provide.capacity <= limits.capacity else {
-            let message = "a capacity of \(provide.capacity): at most \(limits.capacity) may be claimed"
-            return Failure(.invalidArgument, message: message)
         }
         return nil
     }

@@ -193,7 +193,7 @@ struct ExpectationTests {
         }
         #expect(ask("llm", "echo") == .permissionDenied)
         #expect(ask("echo", "nobody") == .permissionDenied)
-        #expect(ask("mesh", "echo") == .invalidArgument)
+        #expect(ask("mesh", "echo") == .permissionDenied)
         #expect(ask("echo", "echo") == nil)
     }
 
