@@ -80,20 +80,11 @@ extension BrokerCore {
         for shadow in shadows.sorted(by: { $0.sessionNumber < $1.sessionNumber }) {
             item.providers.append(provider(shadow))
             for method in shadow.methods where !item.methods.contains(where: { $0.name == method.name }) {
-                item.methods.append(Self.snapshot(method))
+                item.methods.append(
+                    MethodSnapshot(method.name, method.flags, method.deadlineMilliseconds, method.permissions)
+                )
             }
         }
-    }
-
-    private static func snapshot(_ method: MethodDescription) -> MethodSnapshot {
-        MethodSnapshot(
-            name: method.name,
-            idempotent: method.flags.contains(.idempotent),
-            requestStream: method.flags.contains(.requestStream),
-            replyStream: method.flags.contains(.replyStream),
-            deadlineMilliseconds: method.deadlineMilliseconds,
-            permissions: method.permissions
-        )
     }
 
     /// A service and version as it stands.
@@ -111,14 +102,7 @@ extension BrokerCore {
             version: slot.versionText,
             providers: providers.map { provider($0) },
             methods: slot.methods.filter { $0.isThere(needsProvider: slot.needsProvider) }.map { method in
-                MethodSnapshot(
-                    name: method.name,
-                    idempotent: method.flags.contains(.idempotent),
-                    requestStream: method.flags.contains(.requestStream),
-                    replyStream: method.flags.contains(.replyStream),
-                    deadlineMilliseconds: method.deadlineMilliseconds,
-                    permissions: method.permissions
-                )
+                MethodSnapshot(method.name, method.flags, method.deadlineMilliseconds, method.permissions)
             },
             attributes: attributes,
             capabilities: Set(providers.flatMap(\.capabilities) + slot.latents.flatMap(\.capabilities)).sorted(),
@@ -272,5 +256,18 @@ extension BrokerCore {
             .filter { !$0.body.isNone }
             .max { $0.age < $1.age }
         return newest?.body
+    }
+}
+
+extension MethodSnapshot {
+    fileprivate init(_ name: String, _ flags: MethodFlags, _ deadlineMilliseconds: UInt32, _ permissions: [String]) {
+        self.init(
+            name: name,
+            idempotent: flags.contains(.idempotent),
+            requestStream: flags.contains(.requestStream),
+            replyStream: flags.contains(.replyStream),
+            deadlineMilliseconds: deadlineMilliseconds,
+            permissions: permissions
+        )
     }
 }
