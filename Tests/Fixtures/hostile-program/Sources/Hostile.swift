@@ -23,11 +23,9 @@ enum Hostile {
             wait()
         case "wait", "stay": wait()
         case "flood": flood()
-        case "mute":
-            close(STDERR_FILENO)
-            close(STDOUT_FILENO)
-            wait()
+        case "mute": mute(arguments.dropFirst().first ?? "/data/mute")
         case "leave": leave()
+        case "brood": brood()
         case "crash":
             say("last words", to: STDERR_FILENO)
             raise(SIGKILL)
@@ -69,11 +67,27 @@ enum Hostile {
         while write(STDOUT_FILENO, line, line.count) > 0 {}
     }
 
-    /// Leaves a process in a session of its own, and ends.
+    /// Closes its outputs, makes a file that tells so, and ends when nobody holds its input any more.
+    private static func mute(_ sign: String) {
+        close(STDERR_FILENO)
+        close(STDOUT_FILENO)
+        close(open(sign, O_CREAT | O_WRONLY, 0o600))
+        while readLine() != nil {}
+    }
+
+    /// Starts a process in a session of its own, and leaves it when it is told to end.
     private static func leave() {
+        signal(SIGTERM) { _ in _exit(0) }
         _ = spawn(["stay"], session: true)
-        usleep(100_000)  // allowed: what it left shall be seen beside it
-        exit(0)
+        say("left")
+        wait()
+    }
+
+    /// Deaf to SIGTERM, with a child in a session of its own.
+    private static func brood() {
+        signal(SIGTERM, SIG_IGN)
+        _ = spawn(["deaf"], session: true)
+        wait()
     }
 
     private static func input() {

@@ -40,7 +40,7 @@ final class Rogue: Plugin {
     private func misbehave(_ behaviour: Behaviour) async throws {
         switch behaviour.kind {
         case .slowInit: try await Task.sleep(for: .milliseconds(behaviour.number(60_000)))  // allowed: it is told to
-        case .hangInit: while true { sleep(3600) }  // allowed: it is told to
+        case .hangInit: waitForEver()
         case .crashInit: fatalError("it was told to crash")
         case .exitInit: exitProcess(Int32(clamping: behaviour.number(1)))
         case .failInit: throw MeshError(.internal, behaviour.text("it was told to fail"))

@@ -10,9 +10,7 @@ func waitForEver() -> Never {
 
 /// Never returns, and does not heed a cancellation.
 func sleepForEver() async {
-    await Task.detached {
-        while true { try? await Task.sleep(for: .seconds(3600)) }  // allowed: it is told to
-    }.value
+    await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
 }
 
 /// A child's life: it sleeps, and ends by itself after two minutes so that a failed test leaves nothing behind.
