@@ -258,8 +258,21 @@ public final class SystemLauncher: ProcessLauncher {
                 throw LaunchFailure(.system, "the folder for storage, \(made), cannot be made: \(errorText(errno))")
             }
         }
-        if let account, chown(path, account.uid, account.gid) != 0 {
-            throw LaunchFailure(.system, "the folder for storage, \(path), cannot be given away: \(errorText(errno))")
+        guard let account else { return }
+        var status = stat()
+        if stat(path, &status) == 0, status.st_uid == account.uid, status.st_gid == account.gid { return }
+        // Never through a link, by which whoever may write beside it could have any folder given away.
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        defer { if folder >= 0 { close(folder) } }
+        guard folder >= 0, fchown(folder, account.uid, account.gid) == 0 else {
+            let reason = errno == ELOOP || errno == ENOTDIR ? "it is no folder, or a link" : errorText(errno)
+            throw LaunchFailure(
+                .system,
+                """
+                the folder for storage, \(path), cannot be given to the plugin's user: \(reason); \
+                chown \(account.uid):\(account.gid) it yourself
+                """
+            )
         }
     }
 }
