@@ -69,6 +69,27 @@ struct KeptProgram: Sendable {
         if let slash = kept.lastIndex(of: "/") { rmdir(String(kept[..<slash])) }
     }
 
+    /// Removes what a host that was killed left in its folder, which is this host's alone now.
+    static func sweep(_ folder: String) {
+        for revision in names(folder) where Int(revision) != nil {
+            let place = "\(folder)/\(revision)"
+            for name in names(place) { unlink("\(place)/\(name)") }
+            rmdir(place)
+        }
+    }
+
+    private static func names(_ folder: String) -> [String] {
+        guard let listing = opendir(folder) else { return [] }
+        defer { closedir(listing) }
+        var names: [String] = []
+        while let entry = readdir(listing) {
+            names.append(
+                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            )
+        }
+        return names
+    }
+
     /// A compiled program cannot be written while it runs, and who replaces it makes another file.
     private static func isELF(_ path: String) -> Bool {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

@@ -99,8 +99,9 @@ public actor PluginHost {
     ///
     /// - Throws: every problem of their manifests, and then nothing is started; or why the broker cannot be listened to.
     public func start() async throws {
-        let plans = try await read().map(keep)
-        mkdir(options.workFolder, 0o700)
+        let plugins = try await read()
+        KeptProgram.sweep(options.workFolder)
+        let plans = plugins.map(keep)
         startPublishing()
         let (inbox, continuation) = AsyncStream.makeStream(of: HostInput.self)
         self.inbox = continuation
@@ -316,21 +317,19 @@ public actor PluginHost {
         var environment = specification.source.environment
         environment["WIZ_HOST"] = "1"
         environment["WIZ_ENDPOINT"] = control.endpoint
-        environment["WIZ_TICKET"] = admission.ticket
         environment["WIZ_PLUGIN_FOLDER"] = specification.folder
         environment["WIZ_PLUGIN_NAME"] = specification.name
         environment["WIZ_INSTANCE"] = String(label.number)
         environment["WIZ_GENERATION"] = String(label.generation)
         if specification.permissions.storage { environment["WIZ_DATA"] = data }
-        let input = input(specification, admission)
-        if input != nil { environment["WIZ_SETTINGS"] = "stdin" }
+        environment["WIZ_SETTINGS"] = "stdin"
         return LaunchOrder(
             label: "\(label)",
             program: revision.program.path,
             arguments: specification.program.arguments,
             folder: specification.folder,
             environment: environment,
-            input: input,
+            input: input(specification, admission),
             permissions: LaunchPermissions(specification.permissions),
             limits: specification.limits,
             enforcement: specification.source.enforcement,
@@ -340,20 +339,22 @@ public actor PluginHost {
         )
     }
 
-    /// The first line of standard input: settings may be secret and keys are, so they never stand in the environment or on
-    /// the command line.
-    private func input(_ specification: PluginSpecification, _ admission: Admission) -> String? {
+    /// The first line of standard input: settings may be secret, ticket and keys are, so they never stand in the environment
+    /// or on the command line, where other processes could read them.
+    private func input(_ specification: PluginSpecification, _ admission: Admission) -> String {
         var members: [String] = []
         if let config = specification.source.config {
             members.append(#""config":\#(config.replacing("\n", with: " "))"#)
         }
+        var variables = ["WIZ_TICKET": admission.ticket]
         if let keys = admission.keys {
-            let variables = ["WIZ_SERVER_KEY": keys.server, "WIZ_SECRET_KEY": keys.clientSecret]
-            if let json = try? JSONEncoder().encode(variables) {
-                members.append(#""variables":\#(String(decoding: json, as: UTF8.self))"#)
-            }
+            variables["WIZ_SERVER_KEY"] = keys.server
+            variables["WIZ_SECRET_KEY"] = keys.clientSecret
         }
-        return members.isEmpty ? nil : "{\(members.joined(separator: ","))}"
+        if let json = try? JSONEncoder().encode(variables) {
+            members.append(#""variables":\#(String(decoding: json, as: UTF8.self))"#)
+        }
+        return "{\(members.joined(separator: ","))}"
     }
 
     private func end(_ label: InstanceLabel, byForce: Bool) {
@@ -422,7 +423,7 @@ public actor PluginHost {
         lastRevision += 1
         let program = KeptProgram(
             specification.program.path,
-            in: "\(options.workFolder)",
+            in: options.workFolder,
             revision: lastRevision
         )
         revisions[lastRevision] = Revision(specification: specification, program: program)
