@@ -82,13 +82,15 @@ public final class Broker: Sendable {
     /// - Throws: every problem of the file; then everything stays as it was.
     @discardableResult
     public func reload(_ path: String) throws(ConfigErrors) -> [String] {
-        let file = try MeshFile(reading: path)
+        let file = try MeshFile(reading: path, knowing: settings.withLock { $0.manifests })
+        for plugin in file.leftOut { logger.warning("\(plugin)") }
         let (old, changed) = settings.withLock { settings in
             let old = settings
             settings.limits = file.limits
             settings.policy = file.policy
             settings.keys = file.keys
             settings.balances = file.balances
+            settings.manifests = file.manifests
             return (old, Broker.changes(from: old, to: settings))
         }
         for advice in Broker.needsRestart(old, file) { logger.warning("\(advice)") }

@@ -35,6 +35,8 @@ public struct BrokerConfiguration: Sendable {
     public var balances: [String: Balance] = [:]
     /// The mesh file, for reloading; nil when there is none.
     public var meshFilePath: String?
+    /// What was read of the plugins' manifests, by folder: what counts when one cannot be used any more.
+    var manifests: [String: ManifestSummary] = [:]
     /// libzmq's threads: one per gigabyte a second.
     public var ioThreadCount = 1
 
@@ -55,6 +57,7 @@ public struct BrokerConfiguration: Sendable {
         keys = file.keys
         balances = file.balances
         meshFilePath = file.path
+        manifests = file.manifests
         if let tcp = file.tcp { self.tcp = TCP(listen: tcp.listen, key: try KeyFile(reading: tcp.key)) }
     }
 

@@ -211,13 +211,9 @@ extension MeshFile {
         var entry = entry
         var provided = services
         if entry.host == nil {
-            do {
-                let manifest = try ManifestSummary(folder: entry.folder)
-                if entry.name.isEmpty { entry.name = manifest.name }
-                provided += manifest.services + manifest.capabilities.map { Policy.capabilityTarget($0) }
-            } catch {
-                pathField.report("the plugin in \(entry.folder) cannot be used: \(error)")
-            }
+            guard let manifest = manifest(in: entry.folder, pathField) else { return }
+            if entry.name.isEmpty { entry.name = manifest.name }
+            provided += manifest.services + manifest.capabilities.map { Policy.capabilityTarget($0) }
         }
         guard !entry.name.isEmpty else { return }
         if let other = plugins.first(where: { $0.name == entry.name }) {
@@ -245,6 +241,20 @@ extension MeshFile {
         }
     }
 
+    /// What is needed of a manifest: as it is, or as it was read before.
+    private mutating func manifest(in folder: String, _ pathField: ConfigField) -> ManifestSummary? {
+        do {
+            manifests[folder] = try ManifestSummary(folder: folder)
+        } catch {
+            if isStrict {
+                pathField.report("the plugin in \(folder) cannot be used: \(error)")
+            } else if manifests[folder] == nil {
+                leftOut.append(LeftOutPlugin(folder: folder, problems: error))
+            }
+        }
+        return manifests[folder]
+    }
+
     private func rule(_ name: String, _ action: Policy.Action, _ target: String, origin: String) -> Policy.Rule {
         Policy.Rule(effect: .allow, subject: name, action: action, target: target, origin: origin)
     }
@@ -261,7 +271,7 @@ extension PluginEntry.Limits {
 }
 
 /// What the broker needs of a manifest.
-private struct ManifestSummary {
+struct ManifestSummary: Hashable, Sendable {
     var name: String
     var services: [String]
     /// Tags of the plugin and of each of its services.

@@ -5,7 +5,7 @@ public import BrokerCore
 public import ConfigDocument
 import Glibc
 public import Logging
-import Manifest
+public import Manifest
 import ZeroMQ
 
 /// A mesh file that was read and is right.
@@ -40,6 +40,12 @@ public struct MeshFile: Sendable {
     public internal(set) var grantsPath = ""
     /// The plugins to start.
     public internal(set) var plugins: [PluginEntry] = []
+    /// Plugins that are listed, but whose manifests cannot be used.
+    public internal(set) var leftOut: [LeftOutPlugin] = []
+    /// What was read of each manifest, by its folder.
+    var manifests: [String: ManifestSummary] = [:]
+    /// Whether a manifest that cannot be used is a problem of the file.
+    private(set) var isStrict = true
 
     /// Reads a mesh file.
     ///
@@ -49,14 +55,37 @@ public struct MeshFile: Sendable {
         self = try document.decode { root in MeshFile(root, path: path) }
     }
 
+    /// Reads a mesh file of which a part is to run even where a manifest cannot be used: that plugin alone is left out, or
+    /// counts as it was read before.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - earlier: The file as it was; nil the first time.
+    /// - Throws: every problem of the file itself.
+    public init(reading path: String, after earlier: MeshFile?) throws(ConfigErrors) {
+        try self.init(reading: path, knowing: earlier?.manifests ?? [:])
+    }
+
+    init(reading path: String, knowing manifests: [String: ManifestSummary]) throws(ConfigErrors) {
+        let document = try ConfigDocument(path: path)
+        self = try document.decode { root in MeshFile(root, path: path, isStrict: false, knowing: manifests) }
+    }
+
     /// Reads a mesh file's text; relative paths are as if the file stood at `path`.
     public init(text: String, path: String) throws(ConfigErrors) {
         let document = try ConfigDocument(text: text, source: path)
         self = try document.decode { root in MeshFile(root, path: path) }
     }
 
-    private init(_ root: ConfigField, path: String) {
+    private init(
+        _ root: ConfigField,
+        path: String,
+        isStrict: Bool = true,
+        knowing manifests: [String: ManifestSummary] = [:]
+    ) {
         self.path = path
+        self.isStrict = isStrict
+        self.manifests = manifests
         let keys = [
             "mesh", "broker", "users", "principals", "roles", "rules", "services", "plugins", "pluginsFolder", "grants",
         ]

@@ -95,6 +95,7 @@ struct MeshService {
             var endpoints: [String]
             var pid: Int32
             var publicKey: String?
+            var meshFile: String?
         }
         try arguments.none()
         let facts = office.facts.withLock { $0 }
@@ -106,7 +107,8 @@ struct MeshService {
                 uptimeMilliseconds: (wiz_monotonic_ns() - facts.startedNanoseconds) / 1_000_000,
                 endpoints: facts.endpoints,
                 pid: getpid(),
-                publicKey: facts.publicKey
+                publicKey: facts.publicKey,
+                meshFile: facts.meshFilePath.map(absolute)
             )
         )
     }

@@ -8,7 +8,7 @@ public struct ServiceState: Sendable, Hashable {
     public struct Offer: Sendable, Hashable {
         /// The version.
         public var version: String
-        /// The sessions that provide it and can be called.
+        /// The sessions that provide it and can be called; none while a host has yet to start one for the first call.
         public var sessions: [UInt64]
         /// Its methods.
         public var methods: [String]
@@ -17,7 +17,7 @@ public struct ServiceState: Sendable, Hashable {
     /// The versions in the range that can be called, the highest first.
     public var providers: [Offer]
 
-    /// Whether a call would find a provider.
+    /// Whether a call would find a provider, or wait for one that a host can start.
     public var isAvailable: Bool { !providers.isEmpty }
     /// The version that a call would be given.
     public var version: String? { providers.first?.version }
@@ -38,10 +38,17 @@ struct WatchedService: Decodable, Sendable, Hashable {
     var version: String
     var providers: [Provider]
     var methods: [Method]?
+    /// A host can start a provider: calls wait for it rather than fail.
+    var latent: Bool?
 
     var title: String { service + "@" + version }
     /// Providers that take calls, now or when they are heard of again.
     var live: [UInt64] { providers.filter { $0.state != "draining" }.map(\.session).sorted() }
+    /// Whether anybody provides it or can be started for it.
+    var isThere: Bool { !providers.isEmpty || isLatent }
+    /// Whether a call would be taken or held back, rather than fail.
+    var isCallable: Bool { !live.isEmpty || isLatent }
+    private var isLatent: Bool { latent ?? false }
 }
 
 /// A piece of the stream.
@@ -68,7 +75,7 @@ struct RegistryMirror: Sendable {
     mutating func apply(_ piece: WatchPiece) -> Bool {
         if let page = piece.services {
             var all = incoming ?? [:]
-            for service in page where !service.providers.isEmpty { all[service.title] = service }
+            for service in page where service.isThere { all[service.title] = service }
             guard piece.more != true else {
                 incoming = all
                 return false
@@ -79,7 +86,7 @@ struct RegistryMirror: Sendable {
             return true
         }
         for change in piece.changes ?? [] {
-            services[change.service.title] = change.service.providers.isEmpty ? nil : change.service
+            services[change.service.title] = change.service.isThere ? change.service : nil
         }
         if revision != nil { revision = piece.revision }
         return true
@@ -97,7 +104,7 @@ struct RegistryMirror: Sendable {
     /// Who provides a service in a range.
     func state(_ name: String, _ range: VersionRange) -> ServiceState {
         let offers = services.values.compactMap { service -> (SemanticVersion, ServiceState.Offer)? in
-            guard service.service == name, !service.live.isEmpty, let version = try? SemanticVersion(service.version),
+            guard service.service == name, service.isCallable, let version = try? SemanticVersion(service.version),
                 range.contains(version)
             else { return nil }
             let methods = (service.methods ?? []).map(\.name).sorted()

@@ -102,12 +102,12 @@ public final class ServiceRegistry: Sendable {
         }
     }
 
-    /// Finds a service that is there now.
+    /// Finds a service that is there now, or that a host starts when it is called.
     ///
     /// - Parameters:
     ///   - name: The service's name.
     ///   - range: The versions that will do; empty: any release.
-    /// - Returns: a handle that follows the service from here on; nil when no provider is there. Use
+    /// - Returns: a handle that follows the service from here on; nil when there is none. Use
     ///   ``handle(_:range:)`` for one that may come later.
     /// - Throws: ``MeshError`` when the registry cannot be read; `CancellationError` when the task is cancelled.
     public func getService(_ name: String, range: String = "") async throws -> ServiceHandle? {

@@ -32,7 +32,7 @@ enum WizExit: Int32, CaseIterable {
         case .unavailable: "no worker can take it now, or the worker was lost; it may be tried again"
         case .invalidArgument: "the arguments, the mesh file or the manifest are wrong"
         case .pluginFailed: "a plugin could not be started"
-        case .interrupted: "Ctrl-C"
+        case .interrupted: "Ctrl-C, before it was done"
         }
     }
 

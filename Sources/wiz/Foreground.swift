@@ -5,6 +5,7 @@ import Broker
 import CLinuxShims
 import ConfigDocument
 import Glibc
+import Manifest
 import PluginHost
 
 /// Runs a mesh until a signal ends it.
@@ -42,11 +43,14 @@ struct Foreground: Sendable {
         case .failed(let error):
             await stop(run, reason: "stopping what was started")
             throw error
-        case .interrupted: break
+        case .interrupted:
+            await stop(run, reason: "stopping what was started")
+            throw CommandFailure(.interrupted, "interrupted before everything was ready")
         case .ready(let problems):
-            if isStrict, !problems.isEmpty {
+            let leftOut = leftOut + (await run.host.leftOut)
+            if isStrict, !(problems.isEmpty && leftOut.isEmpty) {
                 await stop(run, reason: "stopping what was started, since not every plugin is ready")
-                throw strictFailure(problems)
+                throw strictFailure(problems, leftOut)
             }
             try await ReadyReport(run: run, problems: problems, leftOut: leftOut).tell(printer, readyFile)
             let beside = companion.map { companion in Task { await companion(run) } }
@@ -58,8 +62,9 @@ struct Foreground: Sendable {
         await stop(run, reason: "stopping the plugins, then the broker")
     }
 
-    private func strictFailure(_ problems: [PluginStatus]) -> CommandFailure {
+    private func strictFailure(_ problems: [PluginStatus], _ leftOut: [LeftOutPlugin]) -> CommandFailure {
         var text = "not every plugin is ready:"
+        for plugin in leftOut { text += "\n    \(plugin)" }
         for status in problems {
             text +=
                 "\n    \(status.plugin) is \(status.state.rawValue)"

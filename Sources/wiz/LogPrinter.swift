@@ -59,14 +59,21 @@ final class LogPrinter: Sendable {
         let style = Terminal.output.style
         let name = pad(cut(source, to: 24), to: width.load(ordering: .relaxed))
         let bar = style.dim("│")
-        let body =
-            switch mark {
-            case .line: clean(text)
-            case .good: style.green("✓ ") + clean(text)
-            case .warning: style.yellow("! " + clean(text))
-            case .bad: style.red("✗ " + clean(text))
-            }
-        write("\(style.dim(clockText(nanosecondsSince1970: time))) \(style.named(name, by: source)) \(bar) \(body)\n")
+        let head = "\(style.dim(clockText(nanosecondsSince1970: time))) \(style.named(name, by: source)) \(bar) "
+        var whole = ""
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let line = clean(String(line))
+            let isFirst = index == 0
+            let body =
+                switch mark {
+                case .line: line
+                case .good: style.green(isFirst ? "✓ " : "  ") + line
+                case .warning: style.yellow((isFirst ? "! " : "  ") + line)
+                case .bad: style.red((isFirst ? "✗ " : "  ") + line)
+                }
+            whole += head + body + "\n"
+        }
+        write(whole)
     }
 
     /// Prints text as it is.

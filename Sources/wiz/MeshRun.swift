@@ -17,14 +17,24 @@ final class MeshRun: Sendable {
     static let stopBound = Duration.seconds(20)
 
     let file: MeshFile
+    /// Reads the file again.
+    let reader: MeshFileReader
     let broker: Broker
     let printer: LogPrinter
     /// The host of the plugins.
     let host: PluginHost
     private let mesh: MeshConnection
 
-    private init(file: MeshFile, broker: Broker, printer: LogPrinter, mesh: MeshConnection, host: PluginHost) {
+    private init(
+        file: MeshFile,
+        reader: MeshFileReader,
+        broker: Broker,
+        printer: LogPrinter,
+        mesh: MeshConnection,
+        host: PluginHost
+    ) {
         self.file = file
+        self.reader = reader
         self.broker = broker
         self.printer = printer
         self.mesh = mesh
@@ -56,14 +66,15 @@ final class MeshRun: Sendable {
                     logger: Logger(label: "wiz") { _ in PrintingLogHandler(printer, source: "wiz", level: .warning) }
                 )
             )
+            let reader = MeshFileReader(file)
             let host = PluginHost(
                 options(file, run: configuration.runFolder),
                 control: MeshControl(mesh),
                 launcher: SystemLauncher(),
-                sources: { try PluginSource.list(try file.readAgain()) },
+                sources: { try PluginSource.list(try reader.read()) },
                 event: { printer.show($0) }
             )
-            return MeshRun(file: file, broker: broker, printer: printer, mesh: mesh, host: host)
+            return MeshRun(file: file, reader: reader, broker: broker, printer: printer, mesh: mesh, host: host)
         } catch {
             await broker.stop(immediately: true)
             throw error
@@ -134,13 +145,6 @@ final class MeshRun: Sendable {
         await host.stop()
         await mesh.close()
         await broker.stop()
-    }
-}
-
-extension MeshFile {
-    /// The file as it is now; as it was when it never was on disk.
-    func readAgain() throws(ConfigErrors) -> MeshFile {
-        access(path, R_OK) == 0 ? try MeshFile(reading: path) : self
     }
 }
 

@@ -7,12 +7,6 @@ import Glibc
 import Manifest
 import PluginHost
 
-/// A plugin that was left out, since its manifest has problems.
-struct LeftOutPlugin: Sendable {
-    let folder: String
-    let problems: ConfigErrors
-}
-
 /// Tells that a mesh is ready.
 struct ReadyReport {
     let run: MeshRun

@@ -54,8 +54,11 @@ struct Wiz: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            MeshConnection.flush()
         } catch {
-            Glibc.exit(finish(error, asJSON: asJSON).rawValue)
+            let code = finish(error, asJSON: asJSON).rawValue
+            MeshConnection.flush()
+            Glibc.exit(code)
         }
     }
 

@@ -9,12 +9,8 @@ struct BoundsTests {
     // MARK: Cancelled calls
 
     @Test func `a worker that does not acknowledge CANCEL loses its session, and its slots come back`() throws {
-        let bench = CoreBench()
-        let worker = try bench.peer("deaf")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 10)
-        let id = try caller.call("echo")
-        caller.send(.cancel(Cancel(id: id.wire)))
+        let (bench, worker, caller) = try pair()
+        try cancelACall(of: caller)
         let lease = try worker.expectCall().id
         try worker.expectCancel(lease)
         keepAlive([worker, caller], milliseconds: 29_000)
@@ -26,16 +22,10 @@ struct BoundsTests {
     }
 
     @Test func `a worker may leave so many CANCELs unacknowledged and no more`() throws {
-        var limits = Limits()
-        limits.cancelCountPerSession = 3
-        let bench = CoreBench(limits: limits)
-        let worker = try bench.peer("deaf")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 10)
+        let (bench, worker, caller) = try pair { $0.cancelCountPerSession = 3 }
         for round in 0..<4 {
             #expect(!worker.isClosed, "\(round)")
-            let id = try caller.call("echo")
-            caller.send(.cancel(Cancel(id: id.wire)))
+            try cancelACall(of: caller)
             bench.pass(milliseconds: 1)
         }
         #expect(worker.isClosed)
@@ -43,15 +33,9 @@ struct BoundsTests {
     }
 
     @Test func `an acknowledged CANCEL is forgotten`() throws {
-        var limits = Limits()
-        limits.cancelCountPerSession = 1
-        let bench = CoreBench(limits: limits)
-        let worker = try bench.peer("echo")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 10)
+        let (bench, worker, caller) = try pair { $0.cancelCountPerSession = 1 }
         for _ in 0..<5 {
-            let id = try caller.call("echo")
-            caller.send(.cancel(Cancel(id: id.wire)))
+            try cancelACall(of: caller)
             worker.end(try worker.expectCall().id, bytes: nil)
             bench.pass(milliseconds: 1)
             _ = worker.take()
@@ -60,24 +44,13 @@ struct BoundsTests {
     }
 
     @Test func `a worker that acknowledges in time what was too many keeps its session`() throws {
-        var limits = Limits()
-        limits.cancelCountPerSession = 1
-        let bench = CoreBench(limits: limits)
-        let worker = try bench.peer("slow")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 10)
-        for _ in 0..<2 {
-            let id = try caller.call("echo")
-            caller.send(.cancel(Cancel(id: id.wire)))
-        }
+        let (bench, worker, caller) = try pair { $0.cancelCountPerSession = 1 }
+        for _ in 0..<2 { try cancelACall(of: caller) }
         // The first is acknowledged; the second, which was one too many, is not.
         worker.end(try worker.expectCall().id, bytes: nil)
         bench.pass(milliseconds: 5)
         #expect(!worker.isClosed && bench.core.calls.count == 1)
-        for _ in 0..<40 where !worker.isClosed {
-            for peer in [worker, caller] { peer.send(.ping(Ping(nonce: 1))) }
-            bench.pass(milliseconds: 1_000)
-        }
+        keepAlive([worker, caller], milliseconds: 40_000)
         #expect(worker.isClosed && bench.core.calls.count == 0)
     }
 
@@ -85,10 +58,7 @@ struct BoundsTests {
 
     @Test(arguments: ["", "key"])
     func `a refused call waits and does not go straight back`(affinity: String) throws {
-        let bench = CoreBench()
-        let worker = try bench.peer("echo")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 4)
+        let (bench, worker, caller) = try pair()
         let id = try caller.call("echo", affinity: affinity)
         let first = try worker.expectCall()
         worker.send(.refuse(Refuse(status: .resourceExhausted, id: first.id)))
@@ -121,10 +91,7 @@ struct BoundsTests {
     }
 
     @Test func `a worker that refused with calls in hand is given one when one of them ends`() throws {
-        let bench = CoreBench()
-        let worker = try bench.peer("echo")
-        let caller = try bench.peer("wiz")
-        try worker.provide("echo", capacity: 4)
+        let (_, worker, caller) = try pair()
         _ = try caller.call("echo")
         let kept = try worker.expectCall()
         _ = try caller.call("echo")
@@ -196,25 +163,17 @@ struct BoundsTests {
     }
 
     @Test func `what is kept for peers that are behind counts, and the one for which it is too much is ended`() throws {
-        var limits = Limits()
-        limits.heldByteCountPerPrincipal = 1_000
-        let bench = CoreBench(limits: limits)
-        let slow = try bench.peer("slow")
-        let caller = try bench.peer("wiz")
-        try slow.provide("echo", capacity: 10)
-        bench.run { core, now, outbox in
-            core.holdsOverflow(of: slow.handle, byteCount: 900, now: now, into: &outbox)
+        let (bench, slow, caller) = try pair { $0.heldByteCountPerPrincipal = 1_000 }
+        func hold(_ byteCount: Int) {
+            bench.run { $0.holdsOverflow(of: slow.handle, byteCount: byteCount, now: $1, into: &$2) }
         }
+        hold(900)
         _ = try caller.call("echo", bytes: 200)
         _ = try caller.expectFail(.resourceExhausted)
-        bench.run { core, now, outbox in
-            core.holdsOverflow(of: slow.handle, byteCount: 100, now: now, into: &outbox)
-        }
+        hold(100)
         _ = try caller.call("echo", bytes: 200)
         #expect(slow.take().count == 1)
-        bench.run { core, now, outbox in
-            core.holdsOverflow(of: slow.handle, byteCount: 801, now: now, into: &outbox)
-        }
+        hold(801)
         #expect(slow.isClosed)
         #expect(bench.core.heldByteCount == 0)
         #expect(bench.core.counters.overBudget == 2)
@@ -226,6 +185,24 @@ struct BoundsTests {
         var policy = CoreBench.policy
         for name in ["one", "two"] { policy.principals[name] = Policy.Principal(roles: ["operator"]) }
         return policy
+    }
+
+    /// A worker of `echo` that takes ten calls, and a caller.
+    private func pair(
+        _ change: (inout Limits) -> Void = { _ in }
+    ) throws -> (bench: CoreBench, worker: Peer, caller: Peer) {
+        var limits = Limits()
+        change(&limits)
+        let bench = CoreBench(limits: limits)
+        let worker = try bench.peer("echo")
+        try worker.provide("echo", capacity: 10)
+        return (bench, worker, try bench.peer("wiz"))
+    }
+
+    /// Makes a call and gives it up.
+    private func cancelACall(of caller: Peer) throws {
+        let id = try caller.call("echo")
+        caller.send(.cancel(Cancel(id: id.wire)))
     }
 
     /// Lets time pass in which peers say PING.

@@ -186,7 +186,7 @@ final class Seed: @unchecked Sendable {
 
 /// One connection of the bench.
 final class Peer {
-    unowned let bench: CoreBench
+    let bench: CoreBench
     let handle: PeerHandle
     var session = SessionID.broker
     private var nextRequest: UInt64 = 0

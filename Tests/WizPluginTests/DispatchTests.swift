@@ -88,12 +88,18 @@ struct DispatchTests {
 }
 
 struct RegistryMirrorTests {
-    private func service(_ name: String, _ version: String, _ providers: [(UInt64, String)]) -> WatchedService {
+    private func service(
+        _ name: String,
+        _ version: String,
+        _ providers: [(UInt64, String)],
+        latent: Bool = false
+    ) -> WatchedService {
         WatchedService(
             service: name,
             version: version,
             providers: providers.map { .init(session: $0.0, state: $0.1) },
-            methods: [.init(name: "m")]
+            methods: [.init(name: "m")],
+            latent: latent
         )
     }
 
@@ -121,6 +127,21 @@ struct RegistryMirrorTests {
         _ = mirror.apply(WatchPiece(revision: 3, changes: [.init(kind: "removed", service: removed)]))
         #expect(!mirror.state("ui", .any).isAvailable)
         #expect(mirror.revision == 3)
+    }
+
+    @Test func `a service that a host can start is there without a provider`() {
+        var mirror = RegistryMirror()
+        _ = mirror.apply(WatchPiece(revision: 1, services: [service("llm", "1.0.0", [], latent: true)]))
+        #expect(mirror.state("llm", .any).isAvailable && mirror.state("llm", .any).providers.first?.sessions == [])
+        let started = service("llm", "1.0.0", [(5, "alive")], latent: true)
+        _ = mirror.apply(WatchPiece(revision: 2, changes: [.init(kind: "added", service: started)]))
+        #expect(mirror.state("llm", .any).providers.first?.sessions == [5])
+        let stopping = service("llm", "1.0.0", [(5, "draining")], latent: true)
+        _ = mirror.apply(WatchPiece(revision: 3, changes: [.init(kind: "state", service: stopping)]))
+        #expect(mirror.state("llm", .any).providers.first?.sessions == [])
+        let gone = service("llm", "1.0.0", [])
+        _ = mirror.apply(WatchPiece(revision: 4, changes: [.init(kind: "updated", service: gone)]))
+        #expect(!mirror.state("llm", .any).isAvailable)
     }
 
     @Test func `the highest version in the range comes first`() throws {

@@ -10,79 +10,31 @@ import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct ConformanceTests {
-    private static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/"
-
-    /// Where the programs are that were built beside these tests.
-    private static let products: Result<String, any Error> = Result {
-        let bundle = try #require(CommandLine.arguments.first { $0.hasSuffix(".xctest") })
-        return bundle.lastIndex(of: "/").map { String(bundle[..<$0]) } ?? "."
-    }
-
     private static let launcher: Result<any ProcessLauncher, any Error> = Result {
-        SystemLauncher(.init(launcher: try products.get() + "/wizmesh-launch"))
+        SystemLauncher(.init(launcher: try Built.program("wizmesh-launch")))
     }
 
     /// A plugin's folder with its manifest and its program, which was built beside these tests.
     private final class Copy {
-        let folder: String
+        let folder: TestFolder
 
         init(of name: String, manifest: String) throws {
-            var template = Array("/tmp/wiz-conform-test-XXXXXX".utf8CString)
-            folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-            try Self.write(Array(manifest.utf8), to: folder + "/plugin.json")
-            let products = try ConformanceTests.products.get()
-            mkdir(folder + "/bin", 0o755)
-            try Self.copy(products + "/" + name, to: folder + "/bin/" + name)
+            folder = try TestFolder()
+            try folder.write("plugin.json", manifest)
+            try copyProgram(Built.program(name), to: folder.at("bin/" + name))
         }
-
-        deinit { removeTree(folder) }
 
         func subject() throws -> ConformanceSubject {
             ConformanceSubject(
-                folder: folder,
-                manifest: try PluginManifest.load(folder: folder, checking: .executable),
+                folder: folder.path,
+                manifest: try PluginManifest.load(folder: folder.path, checking: .executable),
                 config: .mapping([]),
                 launcher: try ConformanceTests.launcher.get()
             )
         }
-
-        static func copy(_ source: String, to target: String) throws {
-            if link(source, target) == 0 { return }
-            try write(read(source), to: target)
-            chmod(target, 0o755)
-        }
-
-        static func read(_ path: String) throws -> [UInt8] {
-            let descriptor = open(path, O_RDONLY)
-            try #require(descriptor >= 0, "\(path) is not there")
-            defer { close(descriptor) }
-            var bytes: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 1 << 20)
-            while case let count = Glibc.read(descriptor, &buffer, buffer.count), count > 0 {
-                bytes += buffer[..<count]
-            }
-            return bytes
-        }
-
-        static func write(_ bytes: [UInt8], to path: String) throws {
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-            try #require(descriptor >= 0)
-            defer { close(descriptor) }
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                try #require(count > 0)
-                rest = rest.dropFirst(count)
-            }
-        }
     }
 
-    private func shipped(_ name: String) throws -> Copy {
-        try Copy(
-            of: name,
-            manifest: String(decoding: Copy.read(Self.root + "plugins/\(name)/plugin.json"), as: UTF8.self)
-        )
-    }
+    private func shipped(_ name: String) throws -> Copy { try Copy(of: name, manifest: TestFolder.manifest(name)) }
 
     private func run(_ copy: Copy, beside others: [Copy] = []) async throws -> ConformanceReport {
         let subject = try copy.subject()

@@ -4,13 +4,6 @@ import Glibc
 import Testing
 
 struct ExecutableTests {
-    /// The `wiz` that was built beside these tests.
-    private func wiz() throws -> String {
-        let bundle = try #require(CommandLine.arguments.first { $0.hasSuffix(".xctest") })
-        let folder = bundle.lastIndex(of: "/").map { String(bundle[..<$0]) } ?? "."
-        return folder + "/wiz"
-    }
-
     private func run(_ arguments: String, input: String = "") throws -> (output: String, code: Int32) {
         var template = Array("/tmp/wiz-test-XXXXXX".utf8CString)
         let file = mkstemp(&template)
@@ -19,7 +12,7 @@ struct ExecutableTests {
         defer { unlink(path) }
         _ = input.withCString { write(file, $0, strlen($0)) }
         close(file)
-        let pipe = try #require(popen("'\(try wiz())' \(arguments) < \(path) 2>&1", "r"))
+        let pipe = try #require(popen("'\(try Built.program("wiz"))' \(arguments) < \(path) 2>&1", "r"))
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -72,7 +65,10 @@ struct ExecutableTests {
         for command in [
             "up", "call", "services", "plugins", "sessions", "calls", "cancel", "sub", "pub", "events", "explain",
             "drain", "kick", "reload", "keys", "bench", "semver", "doctor", "metrics", "info", "version",
-            "completions", "ticket", "describe", "validate", "schema", "exit-codes",
+            "completions", "ticket", "describe", "validate", "schema", "exit-codes", "new", "dev", "host", "logs",
+            "why",
+            "conformance", "grants", "grant", "revoke", "plugin", "plugin start", "plugin stop", "plugin restart",
+            "plugin reset",
         ] {
             let (output, code) = try run("\(command) --help")
             #expect(code == 0 && output.contains("USAGE: wiz \(command)"), "\(command)")

@@ -42,10 +42,8 @@ struct LostSessionsTests {
 struct RemoteHostTests {
     @Test(.timeLimit(.minutes(3)))
     func `plugins of another machine answer, and come back after the broker was killed`() throws {
-        let bundle = try #require(CommandLine.arguments.first { $0.hasSuffix(".xctest") })
-        let programs = bundle.lastIndex(of: "/").map { String(bundle[..<$0]) } ?? "."
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        let pipe = try #require(popen("timeout 150 bash '/\(root)/Scripts/try-host.sh' '\(programs)' 2>&1", "r"))
+        let programs = try Built.products.get()
+        let pipe = try #require(popen("timeout 150 bash '\(Built.root)/Scripts/try-host.sh' '\(programs)' 2>&1", "r"))
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {

@@ -11,10 +11,8 @@ import Testing
 @Suite struct ScaffoldTests {
     /// A folder of its own for a test's body.
     private func withFolder(_ body: (String) throws -> Void) throws {
-        var template = Array("/tmp/wiz-new-XXXXXX".utf8CString)
-        let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-        defer { removeTree(folder) }
-        try body(folder)
+        let folder = try TestFolder()
+        try withExtendedLifetime(folder) { try body(folder.path) }
     }
 
     private func scaffold(_ template: Template, in folder: String, name: String = "night-owl") throws -> Scaffold {
@@ -27,14 +25,7 @@ import Testing
         )
     }
 
-    private func read(_ path: String) throws -> String {
-        let file = try #require(fopen(path, "r"))
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while case let count = fread(&buffer, 1, buffer.count, file), count > 0 { bytes += buffer[..<count] }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    private func read(_ path: String) throws -> String { String(decoding: try readFile(path), as: UTF8.self) }
 
     @Test(arguments: [
         ("night-owl", "NightOwl", "night_owl", "Night Owl"), ("value", "ValuePlugin", "value", "Value"),

@@ -47,10 +47,14 @@ struct BrokerCommand: ParsableCommand {
         // Before any thread is made, so that all inherit the mask and only this one takes signals.
         let signals = blockSignals([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
+        for plugin in file?.leftOut ?? [] { logger.warning("\(plugin)") }
         try serve(configuration(file), signals: signals, logger: logger)
     }
 
-    private func read(_ path: String) throws -> MeshFile { try MeshFile(reading: path) }
+    /// A plugin whose manifest cannot be used keeps no other from being served; with --check it is a problem.
+    private func read(_ path: String) throws -> MeshFile {
+        check ? try MeshFile(reading: path) : try MeshFile(reading: path, after: nil)
+    }
 
     private func configuration(_ file: MeshFile?) throws -> BrokerConfiguration {
         var configuration = BrokerConfiguration(runFolder: BrokerConfiguration.defaultRunFolder)

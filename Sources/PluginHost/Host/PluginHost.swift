@@ -4,7 +4,7 @@
 import ConfigDocument
 internal import FoundationEssentials
 internal import Glibc
-import Manifest
+public import Manifest
 import MeshClient
 
 /// Where a host works and what it is called.
@@ -41,6 +41,8 @@ public actor PluginHost {
     private let sources: @Sendable () async throws -> [PluginSource]
     private let event: @Sendable (HostEvent) -> Void
 
+    /// Plugins that are listed, but whose manifests have problems.
+    public private(set) var leftOut: [LeftOutPlugin] = []
     var core: HostCore
     /// What belongs to each revision.
     var revisions: [Int: Revision] = [:]
@@ -97,7 +99,8 @@ public actor PluginHost {
 
     /// Reads the plugins and begins to run them; returns at once.
     ///
-    /// - Throws: every problem of their manifests, and then nothing is started; or why the broker cannot be listened to.
+    /// A plugin whose manifest has problems is left out: ``leftOut``.
+    /// - Throws: why the list of plugins cannot be read, or why the broker cannot be listened to.
     public func start() async throws {
         let plugins = try await read()
         KeptProgram.sweep(options.workFolder)
@@ -394,17 +397,31 @@ public actor PluginHost {
 
     // MARK: - Revisions
 
-    /// Reads every plugin that is listed now.
+    /// Reads every plugin that is listed now; one whose manifest has problems stays as it was read before, or is left out.
     func read() async throws -> [PluginSpecification] {
-        var problems: [ConfigProblem] = []
         var plugins: [PluginSpecification] = []
+        var leftOut: [LeftOutPlugin] = []
         for source in try await sources() {
-            do throws(ConfigErrors) { plugins.append(try PluginSpecification(source)) } catch {
-                problems += error.problems
+            do throws(ConfigErrors) {
+                plugins.append(try PluginSpecification(source))
+            } catch {
+                if let old = known(source) {
+                    plugins.append((try? PluginSpecification(old, source: source)) ?? old)
+                } else {
+                    leftOut.append(LeftOutPlugin(folder: source.folder, problems: error))
+                }
             }
         }
-        guard problems.isEmpty else { throw ConfigErrors(problems) }
+        for plugin in leftOut {
+            tell(.note(plugin: plugin.folder.split(separator: "/").last.map(String.init) ?? "", "\(plugin)"))
+        }
+        self.leftOut = leftOut
         return plugins
+    }
+
+    private func known(_ source: PluginSource) -> PluginSpecification? {
+        guard let name = name(source), let revision = core.records[name]?.plan.revision else { return nil }
+        return revisions[revision]?.specification
     }
 
     /// Keeps what was read as a new revision, with the program of another one if it is the same.

@@ -107,7 +107,6 @@ struct Dev: AsyncParsableCommand {
             } onCancel: {
                 Task { await loop.stop() }
             }
-            try Task.checkCancellation()
         }
     }
 

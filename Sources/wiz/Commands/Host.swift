@@ -55,6 +55,7 @@ struct Host: AsyncParsableCommand {
         _ = wiz_raise_open_file_limit(1 << 20)
         let signals = SignalStream()
         defer { Interrupts.handle(nil) }
+        for plugin in file.leftOut { printer.print("wiz", "\(plugin)", mark: .bad) }
         let run = try await HostRun.begin(file, name: hostName, broker: broker, printer: printer)
         let lost = Task {
             let error = await run.waitUntilLost()
@@ -156,7 +157,7 @@ struct Host: AsyncParsableCommand {
                     hint: "Name one with --mesh FILE, or name folders of plugins: wiz host plugins/echo."
                 )
             }
-            return try MeshFile(reading: path)
+            return try MeshFile(reading: path, after: nil)
         } catch let errors as ConfigErrors {
             throw told(errors)
         }

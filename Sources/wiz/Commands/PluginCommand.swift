@@ -28,8 +28,12 @@ struct PluginCommand: AsyncParsableCommand {
 
     struct Restart: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Stop plugins and start them again.",
-            discussion: "To lose no call on the way, use `wiz reload NAME`."
+            abstract: "Replace plugins' processes by new ones of the same program.",
+            discussion: """
+                The new ones start beside the old ones and take over when they are ready, so no call is lost, unless the
+                plugin says `"reload": "exclusive"`: then the old ones stop first. What is built anew since, `wiz reload NAME`
+                brings up.
+                """
         )
         @OptionGroup var order: PluginOrder
         func run() async throws { try await order.run("restart", "restarted") }

@@ -1,4 +1,4 @@
-// `wiz reload`: lets the broker read its mesh file again, or a host bring up the next generation of a plugin.
+// `wiz reload`: lets the broker and the hosts read the mesh file again, or a host bring up the next generation of a plugin.
 
 import ArgumentParser
 import ConfigDocument
@@ -6,12 +6,13 @@ import MeshClient
 
 struct Reload: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Reload plugins; without a name let the broker read its mesh file again.",
+        abstract: "Reload plugins; without a name read the mesh file again.",
         discussion: """
             With names: the next generation starts beside the present one, takes over in one step when it is ready, and
             the old one finishes its calls and ends. If anything fails before that, the old one goes on serving.
 
-            Without: limits, rules, principals and keys are put into force together; a file with problems changes nothing.
+            Without: limits, rules, principals and keys are put into force together, then the hosts start plugins that are
+            newly listed and stop those that no longer are; a file with problems changes nothing.
             """
     )
 
@@ -32,8 +33,11 @@ struct Reload: AsyncParsableCommand {
     }
 
     private func reloadMeshFile() async throws {
-        let answer = try await broker.withMesh { try await $0.ask("reload") }
-        let changed = answer.texts("changed")
+        let (settings, plugins) = try await broker.withMesh { try await $0.reloadMesh() }
+        let answer = JSON.object([
+            "changed": .list(settings.map { .string($0) }), "plugins": .list(plugins.map { .string($0) }),
+        ])
+        let changed = settings + (plugins.isEmpty ? [] : ["plugins \(plugins.joined(separator: " "))"])
         output.done(answer, changed.isEmpty ? "Nothing has changed." : "In force: \(changed.joined(separator: ", ")).")
     }
 

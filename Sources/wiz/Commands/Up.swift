@@ -4,6 +4,7 @@ import ArgumentParser
 import Broker
 import ConfigDocument
 import Glibc
+import Manifest
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,7 +18,10 @@ struct Up: AsyncParsableCommand {
 
             When all plugins are ready, or it is known why they are not, it prints a line that begins with "ready" and, with
             --ready-file, writes that file: scripts wait for either. Ctrl-C stops the plugins in reverse order, then the
-            broker; a second Ctrl-C ends at once. SIGHUP reads the mesh file again.
+            broker; a second Ctrl-C ends at once. SIGHUP reads the mesh file again. A plugin whose manifest has problems is
+            left out and told of.
+
+            The exit code is 0 when a mesh that was ready was stopped, by Ctrl-C or otherwise.
             """
     )
 
@@ -66,7 +70,12 @@ struct Up: AsyncParsableCommand {
                 hint: "Name one with --mesh FILE, or start plugins without one: wiz up plugins/echo."
             )
         }
-        do { return (try MeshFile(reading: path), []) } catch { throw CommandFailure(invalid: error, path) }
+        do {
+            let file = strict ? try MeshFile(reading: path) : try MeshFile(reading: path, after: nil)
+            return (file, file.leftOut)
+        } catch {
+            throw CommandFailure(invalid: error, path)
+        }
     }
 
     private func readFolders() throws -> (MeshFile, [LeftOutPlugin]) {

@@ -64,17 +64,21 @@ struct GrantChange {
         }
     }
 
-    /// Lets a running mesh take it up: the broker first, then every host.
+    /// Lets a running mesh that has the plugin take it up: the broker first, then every host.
     ///
     /// - Returns: whether one runs.
     func tellMesh(_ broker: BrokerOptions) async throws -> Bool {
         guard broker.isThere else { return false }
         do {
-            try await broker.withMesh { mesh in
-                _ = try await mesh.ask("reload")
-                for service in try await mesh.hosts().services { _ = try await mesh.askHost(service, "regrant") }
+            let plugin = plugin
+            return try await broker.withMesh { mesh in
+                // Another mesh may run than the one whose file was named.
+                let hosted = try await mesh.hosts().plugin(plugin.name)
+                let folder = resolved(hosted?.item.text("folder") ?? "")
+                guard hosted != nil, plugin.folder.isEmpty || resolved(plugin.folder) == folder else { return false }
+                _ = try await mesh.reloadMesh()
+                return true
             }
-            return true
         } catch let failure as CommandFailure {
             throw CommandFailure(
                 failure.exit,
@@ -107,8 +111,11 @@ struct GrantOutcome {
 
     private var state: String {
         let names = plugin.permissions?.names ?? plugin.grant.permissions.sorted()
-        let has = "\(plugin.name) has \(names.isEmpty ? "no permission" : names.joined(separator: ", "))"
+        var text = "\(plugin.name) has \(names.isEmpty ? "no permission" : names.joined(separator: ", "))"
         let missing = plugin.permissions?.missingNames ?? []
-        return missing.isEmpty ? has + "." : has + " and still waits for \(missing.joined(separator: ", "))."
+        if !missing.isEmpty { text += " and still waits for \(missing.joined(separator: ", "))" }
+        let unused = plugin.permissions?.unused ?? []
+        if !unused.isEmpty { text += "; it does not ask for \(unused.joined(separator: ", "))" }
+        return text + "."
     }
 }

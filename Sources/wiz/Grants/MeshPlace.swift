@@ -31,38 +31,22 @@ struct MeshPlace {
     static var fileHere: String? { access("mesh.yaml", R_OK) == 0 ? "mesh.yaml" : nil }
 
     /// Reads a mesh file and what it names.
-    init(reading path: String) throws {
+    init(reading path: String) throws(CommandFailure) {
         self.path = path
-        grantsPath = try Self.grantsPath(of: path)
         do {
-            let file = try MeshFile(reading: path)
-            let grants = try GrantsFile(reading: grantsPath)
+            let file = try MeshFile(reading: path, after: nil)
+            grantsPath = absolutePath(file.grantsPath)
             plugins = file.plugins.map { entry in
                 Plugin(
                     name: entry.name,
                     folder: entry.folder,
                     manifest: entry.folder.isEmpty ? nil : try? PluginManifest.load(folder: entry.folder),
-                    grant: grants.plugins[entry.name] ?? entry.grant
+                    grant: entry.grant
                 )
             }
         } catch {
             throw CommandFailure(invalid: error, path)
         }
-    }
-
-    /// The grants file of a mesh file: what it names under `grants`, else the one beside it.
-    static func grantsPath(of path: String) throws -> String {
-        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        let document: ConfigDocument
-        do { document = try ConfigDocument(path: path) } catch { throw CommandFailure(invalid: error, path) }
-        var named: String?
-        if case .mapping(let entries) = document.root.content,
-            case .string(let text)? = entries.first(where: { $0.key == "grants" })?.value.content
-        {
-            named = text
-        }
-        guard let named else { return folder + "/" + GrantsFile.fileName }
-        return named.hasPrefix("/") ? named : folder + "/" + named
     }
 
     /// Who could start, and why not.
@@ -92,8 +76,19 @@ struct MeshPlaceOptions: ParsableArguments {
     func place() async throws -> MeshPlace {
         if let mesh { return try MeshPlace(reading: mesh) }
         if broker.isThere {
-            let info = try? await broker.withMesh { try await $0.ask("info") }
-            if let path = info?["meshFile"]?.string, access(path, R_OK) == 0 { return try MeshPlace(reading: path) }
+            let info = try await broker.withMesh { try await $0.ask("info") }
+            // Another file that lies here is not the one that counts.
+            guard broker.resolvedEndpoint.hasPrefix("ipc://"), let path = info["meshFile"]?.string,
+                access(path, R_OK) == 0
+            else {
+                throw CommandFailure(
+                    .notFound,
+                    "the mesh file of the broker at \(broker.resolvedEndpoint) is not on this machine, or it has none",
+                    hint: "Name the file that counts: --mesh FILE.\n"
+                        + "Plugins that were started by their folders are granted with: wiz up --grant-requested FOLDER"
+                )
+            }
+            return try MeshPlace(reading: path)
         }
         if let path = MeshPlace.fileHere { return try MeshPlace(reading: path) }
         throw CommandFailure(

@@ -96,6 +96,18 @@ extension MeshConnection {
         }
     }
 
+    /// Lets the broker read its mesh file again, then every host its list of plugins.
+    ///
+    /// - Returns: what has changed: parts of the broker's settings, then plugins.
+    func reloadMesh() async throws -> (settings: [String], plugins: [String]) {
+        let settings = try await ask("reload").texts("changed")
+        var plugins: Set<String> = []
+        for service in try await hosts().services {
+            plugins.formUnion(try await askHost(service, "regrant").texts("changed"))
+        }
+        return (settings, plugins.sorted())
+    }
+
     /// Calls a method of a host.
     func askHost(
         _ service: String,

@@ -51,6 +51,7 @@ final class HostRun: Sendable {
         var broker = broker
         broker.name = name
         let mesh = try await broker.connect()
+        let reader = MeshFileReader(file)
         do {
             let relay = try relay(to: broker.resolvedEndpoint, in: folder)
             let control = MeshControl(mesh, endpoint: relay?.endpoint, serverKey: mesh.configuration.keys?.server)
@@ -58,7 +59,7 @@ final class HostRun: Sendable {
                 options(file, name: name, folder: folder, broker: broker, hasRelay: relay != nil),
                 control: control,
                 launcher: SystemLauncher(),
-                sources: { try PluginSource.list(try file.readAgain()) },
+                sources: { try PluginSource.list(try reader.read()) },
                 event: { printer.show($0) }
             )
             return HostRun(

@@ -15,7 +15,7 @@ struct MeshWatch: Sendable {
     /// Watches until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
-            let targets = targets()
+            let targets = targets(leftOut: await run.host.leftOut)
             do throws(WatchFailure) {
                 let watcher = try FileWatcher(
                     FilesPlan(Array(targets.keys).sorted()),
@@ -36,10 +36,10 @@ struct MeshWatch: Sendable {
     }
 
     /// Each file with whom it belongs to.
-    private func targets() -> [String: Set<Target>] {
+    private func targets(leftOut: [LeftOutPlugin]) -> [String: Set<Target>] {
         var targets: [String: Set<Target>] = [:]
         func add(_ path: String, _ target: Target) { targets[absolutePath(path), default: []].insert(target) }
-        let file = (try? run.file.readAgain()) ?? run.file
+        let file = (try? run.reader.read()) ?? run.file
         for plugin in file.plugins where !plugin.folder.isEmpty {
             add(plugin.folder + "/" + PluginManifest.fileName, .plugin(plugin.name))
             if let executable = plugin.executable {
@@ -48,9 +48,11 @@ struct MeshWatch: Sendable {
                 for path in manifest.programFiles(in: plugin.folder) { add(path, .plugin(plugin.name)) }
             }
         }
+        // One that is left out comes in with its mended manifest.
+        for plugin in file.leftOut + leftOut { add(plugin.folder + "/" + PluginManifest.fileName, .mesh) }
         if resolved(file.path) != nil {
             add(file.path, .mesh)
-            if let grants = try? MeshPlace.grantsPath(of: file.path) { add(grants, .mesh) }
+            add(file.grantsPath, .mesh)
         }
         return targets
     }
