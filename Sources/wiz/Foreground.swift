@@ -1,15 +1,35 @@
-// A mesh in the foreground of a terminal: starts it, tells when it is ready, serves until a signal, and stops it in order.
-// `wiz up` and `wiz dev` differ in what runs beside it.
+// A mesh or a host in the foreground of a terminal: starts it, tells when it is ready, serves until a signal, and stops it in
+// order. `wiz up`, `wiz dev` and `wiz host` differ in what runs. All that may happen comes by one queue with one reader, so
+// that no signal is lost between two stages.
 
-import Broker
 import CLinuxShims
 import ConfigDocument
 import Glibc
 import Manifest
 import PluginHost
 
-/// Runs a mesh until a signal ends it.
+/// What runs in the foreground: plugins, and what they need.
+protocol ForegroundRun: Sendable {
+    /// What a stop stops, for people: "the plugins, then the broker".
+    static var parts: String { get }
+    var host: PluginHost { get }
+    /// Starts the plugins; returns those that are not ready, and not just waiting for a call, once none is on its way.
+    func startPlugins() async throws -> [PluginStatus]
+    /// Reads again what is to run.
+    func reload() async
+    /// Returns when it has ended by itself, with the reason if that is a failure.
+    func ended() async -> (any Error)?
+    /// What is told once it is ready.
+    func report(problems: [PluginStatus], leftOut: [LeftOutPlugin]) async -> ReadyReport
+    /// Stops the plugins in reverse order, then the rest.
+    func stop() async
+}
+
+/// Runs a mesh or a host until a signal ends it.
 struct Foreground: Sendable {
+    /// How long an orderly stop may take in all.
+    static let stopBound = Duration.seconds(20)
+
     let printer: LogPrinter
     /// Whether a plugin that is not ready ends everything.
     var isStrict = false
@@ -17,49 +37,100 @@ struct Foreground: Sendable {
     var readyFile: String?
     /// Plugins that were left out, since their manifests have problems.
     var leftOut: [LeftOutPlugin] = []
-    /// What runs beside the mesh, from ready to its end.
-    var companion: (@Sendable (MeshRun) async -> Void)?
 
-    /// Runs the mesh of a file.
+    private enum Happening: Sendable {
+        case signal(Int32)
+        /// The plugins were started; those that are not ready.
+        case started([PluginStatus])
+        case failed(any Error)
+        case ended((any Error)?)
+    }
+
+    /// What was not read by one stage is read by the next.
+    private typealias Happenings = AsyncStream<Happening>
+
+    /// Runs what `begin` makes.
     ///
-    /// - Throws: why it could not start.
-    func run(_ file: MeshFile) async throws {
+    /// - Parameters:
+    ///   - title: What is started, for people: "3 plugins".
+    ///   - begin: Makes what runs, without the plugins; Ctrl-C cancels it.
+    ///   - companion: What runs beside it, from ready to its end.
+    /// - Throws: why it could not start, or why it ended by itself.
+    func run<Run: ForegroundRun>(
+        _ title: String,
+        begin: @escaping @Sendable () async throws -> Run,
+        beside companion: (@Sendable (Run) async -> Void)? = nil
+    ) async throws {
         signal(SIGPIPE, SIG_IGN)
         _ = wiz_raise_open_file_limit(1 << 20)
-        let signals = SignalStream()
-        defer { Interrupts.handle(nil) }
-        let run = try await MeshRun.begin(file, printer: printer)
-        let starting = Task { try await run.startPlugins() }
+        let (happenings, happened) = Happenings.makeStream()
+        let beginning = Task { try await begin() }
+        let isToEnd = Latch()
         Interrupts.handle { number in
-            if number != SIGHUP { starting.cancel() }
-            signals.take(number)
-        }
-        let progress = Progress("starting \(file.plugins.count) plugins", isQuiet: printer.asJSON)
-        printer.setProgress(progress)
-        let outcome = await race(starting, signals)
-        progress.finish()
-        printer.setProgress(nil)
-        switch outcome {
-        case .failed(let error):
-            await stop(run, reason: "stopping what was started")
-            throw error
-        case .interrupted:
-            await stop(run, reason: "stopping what was started")
-            throw CommandFailure(.interrupted, "interrupted before everything was ready")
-        case .ready(let problems):
-            let leftOut = leftOut + (await run.host.leftOut)
-            if isStrict, !(problems.isEmpty && leftOut.isEmpty) {
-                await stop(run, reason: "stopping what was started, since not every plugin is ready")
-                throw strictFailure(problems, leftOut)
+            if number != SIGHUP {
+                if isToEnd.raise() { _exit(128 + number) }
+                beginning.cancel()
             }
-            try await ReadyReport(run: run, problems: problems, leftOut: leftOut).tell(printer, readyFile)
-            let beside = companion.map { companion in Task { await companion(run) } }
-            await serve(run, signals)
-            beside?.cancel()
-            await beside?.value
+            happened.yield(.signal(number))
         }
+        defer { Interrupts.handle(nil) }
+        let run: Run
+        do { run = try await beginning.value } catch { throw isToEnd.isRaised ? Self.interrupted : error }
+        Task { happened.yield(.ended(await run.ended())) }
+        Task {
+            do { happened.yield(.started(try await run.startPlugins())) } catch { happened.yield(.failed(error)) }
+        }
+        let wasAskedToReload: Bool
+        do {
+            wasAskedToReload = try await becomeReady(run, title, happenings)
+        } catch {
+            await stop(run, nil, "stopping what was started")
+            throw (error as? ConfigErrors).map { CommandFailure(invalid: $0, "the plugins") } ?? error
+        }
+        if wasAskedToReload { await run.reload() }
+        let beside = companion.map { companion in Task { await companion(run) } }
+        let failure = await serve(run, happenings)
         if let readyFile { unlink(readyFile) }
-        await stop(run, reason: "stopping the plugins, then the broker")
+        await stop(run, beside, "stopping \(Run.parts)")
+        if let failure { throw failure }
+    }
+
+    private static var interrupted: CommandFailure {
+        CommandFailure(.interrupted, "interrupted before everything was ready")
+    }
+
+    /// Waits for the plugins, and tells how they are.
+    ///
+    /// - Returns: whether somebody has asked for a reload meanwhile.
+    private func becomeReady(
+        _ run: some ForegroundRun,
+        _ title: String,
+        _ happenings: Happenings
+    ) async throws -> Bool {
+        let progress = Progress("starting \(title)", isQuiet: printer.asJSON)
+        printer.setProgress(progress)
+        defer {
+            progress.finish()
+            printer.setProgress(nil)
+        }
+        var wasAskedToReload = false
+        for await happening in happenings {
+            switch happening {
+            case .signal(SIGHUP): wasAskedToReload = true
+            case .signal: throw Self.interrupted
+            case .failed(let error): throw error
+            case .ended(let error):
+                throw error ?? CommandFailure(.failed, "it was stopped before everything was ready")
+            case .started(let problems):
+                progress.finish()
+                printer.setProgress(nil)
+                let leftOut = leftOut + (await run.host.leftOut)
+                if isStrict, !(problems.isEmpty && leftOut.isEmpty) { throw strictFailure(problems, leftOut) }
+                try await run.report(problems: problems, leftOut: leftOut).tell(printer, readyFile)
+                return wasAskedToReload
+            }
+        }
+        throw Self.interrupted
     }
 
     private func strictFailure(_ problems: [PluginStatus], _ leftOut: [LeftOutPlugin]) -> CommandFailure {
@@ -79,52 +150,29 @@ struct Foreground: Sendable {
         )
     }
 
-    private enum Outcome {
-        /// With the plugins that are not.
-        case ready([PluginStatus])
-        case failed(any Error)
-        case interrupted
-    }
-
-    private func race(_ starting: Task<[PluginStatus], any Error>, _ signals: SignalStream) async -> Outcome {
-        await withTaskGroup(of: Outcome.self) { group in
-            group.addTask {
-                do {
-                    return .ready(try await starting.value)
-                } catch let errors as ConfigErrors {
-                    return .failed(CommandFailure(invalid: errors, "the plugins"))
-                } catch {
-                    return .failed(error)
-                }
+    /// Returns when it is to end, with the reason if that is a failure.
+    private func serve(_ run: some ForegroundRun, _ happenings: Happenings) async -> (any Error)? {
+        for await happening in happenings {
+            switch happening {
+            case .signal(SIGHUP): await run.reload()
+            case .ended(let error): return error
+            case .signal: return nil
+            case .started, .failed: continue
             }
-            group.addTask {
-                for await number in signals.stream where number != SIGHUP { return .interrupted }
-                return .interrupted
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? .interrupted
         }
+        return nil
     }
 
-    private func serve(_ run: MeshRun, _ signals: SignalStream) async {
-        let stopped = Task {
-            await run.broker.waitUntilStopped(); signals.take(SIGTERM)
-        }
-        defer { stopped.cancel() }
-        for await number in signals.again() {
-            if number == SIGHUP { await run.reload() } else { return }
-        }
-    }
-
-    private func stop(_ run: MeshRun, reason: String) async {
+    private func stop(_ run: some ForegroundRun, _ beside: Task<Void, Never>?, _ reason: String) async {
         printer.print("wiz", reason)
-        Interrupts.handle { number in _exit(128 + number) }
+        beside?.cancel()
         let clock = Task {
-            try await Task.sleep(for: MeshRun.stopBound)
-            printer.print("wiz", "not everything stopped within \(Units.text(MeshRun.stopBound))", mark: .bad)
+            try await Task.sleep(for: Self.stopBound)
+            printer.print("wiz", "not everything stopped within \(Units.text(Self.stopBound))", mark: .bad)
             _exit(WizExit.failed.rawValue)
         }
         await run.stop()
+        await beside?.value
         clock.cancel()
         printer.print("wiz", "stopped", mark: .good)
     }

@@ -29,6 +29,23 @@ extension MeshConnection {
         }
     }
 
+    /// What each process offers, as `service@version`, by its label.
+    func offers() async -> [String: [String]] {
+        guard let sessions = try? await list("sessions"), let services = try? await list("services") else {
+            return [:]
+        }
+        var labels: [Int64: String] = [:]
+        for session in sessions { labels[session.number("session")] = session.text("instance") }
+        var offers: [String: [String]] = [:]
+        for service in services {
+            for provider in service["providers"]?.items ?? [] {
+                guard let label = labels[provider.number("session")] else { continue }
+                offers[label, default: []].append(service.text("service") + "@" + service.text("version"))
+            }
+        }
+        return offers
+    }
+
     /// What to type when a service or a method was not found: the nearest name there is, or the list.
     func suggestion(for target: CallTarget) async -> String? {
         guard !target.isCapability, let services = try? await list("services"), !services.isEmpty else { return nil }

@@ -9,16 +9,11 @@ import Manifest
 struct MeshDraft {
     /// Whether plugins are granted all that they ask for.
     let grantsRequested: Bool
-    /// Where the broker's socket lies; nil: the usual folder.
-    var runFolder: String?
     private var plugins: [JSON] = []
     /// The folders whose manifests have problems.
     private(set) var leftOut: [LeftOutPlugin] = []
 
-    init(grantsRequested: Bool, runFolder: String? = nil) {
-        self.grantsRequested = grantsRequested
-        self.runFolder = runFolder
-    }
+    init(grantsRequested: Bool) { self.grantsRequested = grantsRequested }
 
     /// Adds the plugin of a folder.
     ///
@@ -58,9 +53,7 @@ struct MeshDraft {
 
     /// The mesh file; `path` is where it would stand.
     func file(at path: String) throws(CommandFailure) -> MeshFile {
-        var entries: [JSON.Entry] = [.init(key: "plugins", value: .list(plugins))]
-        if let runFolder { entries.append(.init(key: "broker", value: .object(["run": .string(runFolder)]))) }
-        do { return try MeshFile(text: JSON.mapping(entries).json, path: path) } catch {
+        do { return try MeshFile(text: JSON.object(["plugins": .list(plugins)]).json, path: path) } catch {
             throw CommandFailure(invalid: error, "the plugins")
         }
     }

@@ -10,6 +10,9 @@ import Synchronization
 final class MeshFileReader: Sendable {
     private let last: Mutex<MeshFile>
 
+    /// The file as it was when it was last good.
+    var latest: MeshFile { last.withLock { $0 } }
+
     /// Begins with a file that was read.
     init(_ file: MeshFile) { last = Mutex(file) }
 

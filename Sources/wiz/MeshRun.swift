@@ -12,29 +12,28 @@ import PluginHost
 import SemanticVersion
 
 /// A mesh that this process runs.
-final class MeshRun: Sendable {
-    /// How long an orderly stop may take in all.
-    static let stopBound = Duration.seconds(20)
+final class MeshRun: ForegroundRun {
+    static let parts = "the plugins, then the broker"
 
-    let file: MeshFile
-    /// Reads the file again.
-    let reader: MeshFileReader
-    let broker: Broker
+    private let file: MeshFile
+    private let broker: Broker
     let printer: LogPrinter
     /// The host of the plugins.
     let host: PluginHost
     private let mesh: MeshConnection
+    /// A run folder of its own, which goes with it.
+    private let ownFolder: String?
 
     private init(
         file: MeshFile,
-        reader: MeshFileReader,
         broker: Broker,
         printer: LogPrinter,
         mesh: MeshConnection,
-        host: PluginHost
+        host: PluginHost,
+        ownFolder: String?
     ) {
         self.file = file
-        self.reader = reader
+        self.ownFolder = ownFolder
         self.broker = broker
         self.printer = printer
         self.mesh = mesh
@@ -42,11 +41,39 @@ final class MeshRun: Sendable {
     }
 
     /// Starts the broker of a mesh file, and no plugin yet.
-    static func begin(_ file: MeshFile, printer: LogPrinter) async throws -> MeshRun {
-        let configuration: BrokerConfiguration
+    ///
+    /// - Parameters:
+    ///   - file: The mesh file.
+    ///   - isAlone: The run folder is a new one, whatever the file and the environment say.
+    ///   - printer: Prints what happens.
+    static func begin(_ file: MeshFile, isAlone: Bool = false, printer: LogPrinter) async throws -> MeshRun {
+        var configuration: BrokerConfiguration
         do { configuration = try BrokerConfiguration(file) } catch {
             throw CommandFailure(.invalidArgument, error.description)
         }
+        guard isAlone else { return try await begin(file, configuration, ownFolder: nil, printer) }
+        let folder = try temporaryFolder()
+        configuration.runFolder = folder
+        do { return try await begin(file, configuration, ownFolder: folder, printer) } catch {
+            removeTree(folder)
+            throw error
+        }
+    }
+
+    private static func temporaryFolder() throws(CommandFailure) -> String {
+        var template = Array("/tmp/wizmesh-dev-XXXXXX".utf8CString)
+        guard let folder = mkdtemp(&template) else {
+            throw CommandFailure(.failed, "no folder can be made in /tmp: \(String(cString: strerror(errno)))")
+        }
+        return String(cString: folder)
+    }
+
+    private static func begin(
+        _ file: MeshFile,
+        _ configuration: BrokerConfiguration,
+        ownFolder: String?,
+        _ printer: LogPrinter
+    ) async throws -> MeshRun {
         let logger = Logger(label: "broker") { _ in
             PrintingLogHandler(printer, source: "broker", level: file.logLevel)
         }
@@ -74,7 +101,14 @@ final class MeshRun: Sendable {
                 sources: { try PluginSource.list(try reader.read()) },
                 event: { printer.show($0) }
             )
-            return MeshRun(file: file, reader: reader, broker: broker, printer: printer, mesh: mesh, host: host)
+            return MeshRun(
+                file: file,
+                broker: broker,
+                printer: printer,
+                mesh: mesh,
+                host: host,
+                ownFolder: ownFolder
+            )
         } catch {
             await broker.stop(immediately: true)
             throw error
@@ -94,9 +128,6 @@ final class MeshRun: Sendable {
         return options
     }
 
-    /// Starts the plugins; returns when none is on its way to being ready any more.
-    ///
-    /// - Returns: the plugins that are not ready, and are not just waiting for a call.
     func startPlugins() async throws -> [PluginStatus] {
         try await host.start()
         try await HostService(host).provide(on: mesh, version: WizmeshVersion.current)
@@ -107,24 +138,35 @@ final class MeshRun: Sendable {
     /// How each plugin is doing.
     func statuses() async -> [PluginStatus] { await host.statuses }
 
-    /// What each process offers, as `service@version`, by its label.
-    func offers() async -> [String: [String]] {
-        guard let sessions = try? await mesh.list("sessions"), let services = try? await mesh.list("services") else {
-            return [:]
-        }
-        var labels: [Int64: String] = [:]
-        for session in sessions { labels[session.number("session")] = session.text("instance") }
-        var offers: [String: [String]] = [:]
-        for service in services {
-            for provider in service["providers"]?.items ?? [] {
-                guard let label = labels[provider.number("session")] else { continue }
-                offers[label, default: []].append(service.text("service") + "@" + service.text("version"))
-            }
-        }
-        return offers
+    func ended() async -> (any Error)? {
+        await broker.waitUntilStopped()
+        return nil
     }
 
-    /// Reads the mesh file again.
+    func report(problems: [PluginStatus], leftOut: [LeftOutPlugin]) async -> ReadyReport {
+        let plugins = PluginsReport(
+            statuses: await statuses(),
+            offers: await mesh.offers(),
+            problems: problems,
+            leftOut: leftOut
+        )
+        let endpoints = broker.endpoints
+        let document: [JSON.Entry] = [
+            .init(key: "ready", value: .boolean(true)), .init(key: "mesh", value: .string(file.mesh)),
+            .init(key: "endpoints", value: .list(endpoints.map { .string($0) })),
+            .init(key: "pid", value: .integer(Int64(getpid()))),
+            .init(key: "publicKey", value: broker.publicKey.map { .string($0) } ?? .null),
+        ]
+        let style = Terminal.output.style
+        let endpoint = endpoints.first ?? ""
+        var text = style.green("ready") + ": mesh \(file.mesh) at \(endpoint), \(plugins.countText)\n"
+        for other in endpoints.dropFirst() { text += "       and at \(other)\n" }
+        if let key = broker.publicKey { text += "       with the public key \(key)\n" }
+        let prefix = endpoint == "ipc://" + BrokerOptions.runFolder + "/mesh.sock" ? "" : "WIZ_ENDPOINT=\(endpoint) "
+        text += style.dim("       In another terminal: \(prefix)wiz services · Ctrl-C stops everything") + "\n\n"
+        return ReadyReport(document: .mapping(document + plugins.fields), text: plugins.text + text)
+    }
+
     func reload() async {
         do {
             let changed = try broker.reload(file.path)
@@ -140,11 +182,11 @@ final class MeshRun: Sendable {
         }
     }
 
-    /// Stops the plugins in reverse order, then the broker.
     func stop() async {
         await host.stop()
         await mesh.close()
         await broker.stop()
+        if let ownFolder { removeTree(ownFolder) }
     }
 }
 

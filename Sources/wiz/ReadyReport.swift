@@ -1,5 +1,5 @@
-// What `wiz up` tells when a mesh is ready: the plugins with their processes and services, the problems of those that are not
-// ready, and where the broker listens; for scripts the same as JSON, on standard output and in a file.
+// What is told when a mesh or a host is ready: the plugins with their processes and services, the problems of those that are
+// not ready, and where the broker is; for scripts the same as JSON, on standard output and in a file.
 
 import Broker
 import ConfigDocument
@@ -7,35 +7,61 @@ import Glibc
 import Manifest
 import PluginHost
 
-/// Tells that a mesh is ready.
-struct ReadyReport {
-    let run: MeshRun
+/// That everything is ready, as far as it can be.
+struct ReadyReport: Sendable {
+    /// For scripts.
+    let document: JSON
+    /// For people.
+    let text: String
+
+    /// Prints the report, and writes it to a file if one is named.
+    func tell(_ printer: LogPrinter, _ readyFile: String?) throws(CommandFailure) {
+        printer.write(printer.asJSON ? document.json + "\n" : text)
+        if let readyFile { try write(document.json + "\n", to: readyFile) }
+    }
+
+    private func write(_ text: String, to path: String) throws(CommandFailure) {
+        let draft = path + ".new"
+        guard let file = fopen(draft, "w") else {
+            throw CommandFailure(.failed, "\(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+        fputs(text, file)
+        fclose(file)
+        rename(draft, path)
+    }
+}
+
+/// How plugins are when everything was started, in words and as JSON.
+struct PluginsReport {
+    let statuses: [PluginStatus]
+    /// What each process offers, as `service@version`, by its label.
+    let offers: [String: [String]]
     let problems: [PluginStatus]
     let leftOut: [LeftOutPlugin]
 
-    /// Prints the report, and writes it to a file if one is named.
-    func tell(_ printer: LogPrinter, _ readyFile: String?) async throws {
-        let statuses = await run.statuses()
-        let offers = await run.offers()
-        let endpoint = run.broker.endpoints.first ?? ""
-        let document = JSON.object([
-            "ready": .boolean(true), "mesh": .string(run.file.mesh),
-            "endpoints": .list(run.broker.endpoints.map { .string($0) }), "pid": .integer(Int64(getpid())),
-            "publicKey": run.broker.publicKey.map { .string($0) } ?? .null,
-            "plugins": .list(statuses.flatMap(processes)),
-            "problems": .list(problems.map(problem)),
-            "leftOut": .list(
-                leftOut.map { .object(["folder": .string($0.folder), "report": $0.problems.reportJSON]) }
+    /// Fields of the document.
+    var fields: [JSON.Entry] {
+        [
+            .init(key: "plugins", value: .list(statuses.flatMap(processes))),
+            .init(key: "problems", value: .list(problems.map(problem))),
+            .init(
+                key: "leftOut",
+                value: .list(
+                    leftOut.map { .object(["folder": .string($0.folder), "report": $0.problems.reportJSON]) }
+                )
             ),
-        ])
-        if printer.asJSON {
-            printer.write(document.json + "\n")
-        } else {
-            printer.write(
-                table(statuses, offers) + problemText(problems) + leftOutText + readyText(run, statuses, endpoint)
-            )
-        }
-        if let readyFile { try write(document.json + "\n", to: readyFile) }
+        ]
+    }
+
+    /// A table, and what keeps plugins from being ready.
+    var text: String { table + problemText + leftOutText }
+
+    /// Such as "2 of 3 plugins in 4 processes".
+    var countText: String {
+        let ready = statuses.filter { $0.state == .ready || $0.state == .discovered }.count
+        let processes = statuses.reduce(0) { $0 + $1.processes.count }
+        let plugins = count(statuses.count, "plugin")
+        return (ready == statuses.count ? plugins : "\(ready) of \(plugins)") + " in " + count(processes, "process")
     }
 
     private var leftOutText: String {
@@ -69,7 +95,7 @@ struct ReadyReport {
         ])
     }
 
-    private func table(_ statuses: [PluginStatus], _ offers: [String: [String]]) -> String {
+    private var table: String {
         var table = Table([
             .text("PLUGIN") { $0.bold($1) }, .text("STATE") { $0.state($1) }, .number("PID"), .text("SERVICES"),
         ])
@@ -88,7 +114,7 @@ struct ReadyReport {
     }
 
     /// What keeps plugins from being ready, with what they last wrote.
-    private func problemText(_ problems: [PluginStatus]) -> String {
+    private var problemText: String {
         let style = Terminal.output.style
         var text = ""
         for status in problems {
@@ -98,30 +124,5 @@ struct ReadyReport {
             text += style.dim("    wiz why \(status.plugin) · wiz logs \(status.plugin)") + "\n"
         }
         return text.isEmpty ? "" : text + "\n"
-    }
-
-    private func readyText(_ run: MeshRun, _ statuses: [PluginStatus], _ endpoint: String) -> String {
-        let style = Terminal.output.style
-        let ready = statuses.filter { $0.state == .ready || $0.state == .discovered }.count
-        let count = statuses.reduce(0) { $0 + $1.processes.count }
-        var text =
-            style.green("ready")
-            + ": mesh \(run.file.mesh) at \(endpoint), "
-            + (ready == statuses.count ? "\(ready)" : "\(ready) of \(statuses.count)")
-            + " plugins in \(count) processes\n"
-        for other in run.broker.endpoints.dropFirst() { text += "       and at \(other)\n" }
-        if let key = run.broker.publicKey { text += "       with the public key \(key)\n" }
-        let prefix = endpoint == "ipc://" + BrokerOptions.runFolder + "/mesh.sock" ? "" : "WIZ_ENDPOINT=\(endpoint) "
-        return text + style.dim("       In another terminal: \(prefix)wiz services · Ctrl-C stops everything") + "\n\n"
-    }
-
-    private func write(_ text: String, to path: String) throws {
-        let draft = path + ".new"
-        guard let file = fopen(draft, "w") else {
-            throw CommandFailure(.failed, "\(path) cannot be written: \(String(cString: strerror(errno)))")
-        }
-        fputs(text, file)
-        fclose(file)
-        rename(draft, path)
     }
 }

@@ -54,6 +54,11 @@ enum Units {
     }
 }
 
+/// A number of things, for people: "1 plugin", "2 plugins", "2 processes".
+func count(_ number: Int, _ thing: String) -> String {
+    "\(number) \(thing)" + (number == 1 ? "" : thing.hasSuffix("s") ? "es" : "s")
+}
+
 /// A duration on the command line: `2s`, `250ms`, `1m`.
 struct DurationArgument: ExpressibleByArgument {
     let duration: Duration

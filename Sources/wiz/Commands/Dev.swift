@@ -66,31 +66,22 @@ struct Dev: AsyncParsableCommand {
 
     private func start(_ path: String, _ loop: DevLoop, _ printer: LogPrinter) async throws {
         let manifest = try await Interrupts.cancelling { try await loop.firstBuild() }
-        let run = alone ? try temporaryFolder() : nil
-        defer { if let run { rmdir(run) } }
-        var draft = MeshDraft(grantsRequested: true, runFolder: run)
+        var draft = MeshDraft(grantsRequested: true)
         for name in [path] + others { try draft.add(name) }
         if let first = draft.leftOut.first { throw CommandFailure(invalid: first.problems, first.folder) }
         let asked = (manifest.permissions + manifest.optionalPermissions).map(\.name)
         if !asked.isEmpty {
             printer.print("dev", "granted here, since it is asked for: \(asked.joined(separator: ", "))")
         }
-        var foreground = Foreground(printer: printer, readyFile: readyFile)
-        foreground.companion = { run in
+        let file = try draft.file(at: path + "/.wiz-dev.yaml")
+        let foreground = Foreground(printer: printer, readyFile: readyFile)
+        try await foreground.run(count(file.plugins.count, "plugin")) { [alone] in
+            try await MeshRun.begin(file, isAlone: alone, printer: printer)
+        } beside: { run in
             await loop.follow {
                 await tellReload(of: manifest.name, printer: printer) { try await run.host.reload(manifest.name) }
             }
         }
-        try await foreground.run(try draft.file(at: path + "/.wiz-dev.yaml"))
-        await loop.stop()
-    }
-
-    private func temporaryFolder() throws -> String {
-        var template = Array("/tmp/wizmesh-dev-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw CommandFailure(.failed, "no folder can be made in /tmp: \(String(cString: strerror(errno)))")
-        }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     // MARK: - A mesh that runs
@@ -102,11 +93,7 @@ struct Dev: AsyncParsableCommand {
             _ = try await loop.firstBuild()
             await reload()
             printer.print("dev", "watching \(folder); Ctrl-C ends", mark: .good)
-            await withTaskCancellationHandler {
-                await loop.follow(reload)
-            } onCancel: {
-                Task { await loop.stop() }
-            }
+            await loop.follow(reload)
         }
     }
 

@@ -2,12 +2,9 @@
 
 import ArgumentParser
 import Broker
-import CLinuxShims
 import ConfigDocument
 import Glibc
-import MeshClient
 import MeshProtocol
-import PluginHost
 
 struct Host: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +18,8 @@ struct Host: AsyncParsableCommand {
             The broker's mesh file knows the host as a principal with the role `host` and lists its plugins; the list here, or
             the file's `plugins:`, says what runs on this machine, and how. Plugins are supervised and sandboxed as by
             `wiz up`; they need no network, and get keys of their own for each process. SIGHUP reads the file again.
+            Its service is `host.NAME`: without --name that of the principal, which is the only one that it may provide, but
+            for those that the mesh file lists under the principal's `names:`.
             """
     )
 
@@ -51,125 +50,27 @@ struct Host: AsyncParsableCommand {
     func run() async throws {
         let file = try readFile()
         let printer = LogPrinter(asJSON: output.json)
-        signal(SIGPIPE, SIG_IGN)
-        _ = wiz_raise_open_file_limit(1 << 20)
-        let signals = SignalStream()
-        defer { Interrupts.handle(nil) }
-        for plugin in file.leftOut { printer.print("wiz", "\(plugin)", mark: .bad) }
-        let run = try await HostRun.begin(file, name: hostName, broker: broker, printer: printer)
-        let lost = Task {
-            let error = await run.waitUntilLost()
-            if !Task.isCancelled { signals.take(SIGTERM) }
-            return error
-        }
-        let starting = Task { try await run.startPlugins() }
-        Interrupts.handle { number in
-            if number != SIGHUP { starting.cancel() }
-            signals.take(number)
-        }
-        do {
-            try await tellReady(run, try await starting.value, printer)
-            await serve(run, signals)
-        } catch {
-            await stop(run, printer)
-            throw error is CancellationError ? CommandFailure(.interrupted, "interrupted") : told(error)
-        }
-        if let readyFile { unlink(readyFile) }
-        var failure: MeshError?
-        if case .closed(let error) = run.mesh.state { failure = error }
-        lost.cancel()
-        await stop(run, printer)
-        if let failure { throw CommandFailure(failure) }
-    }
-
-    private var hostName: String {
-        if let name = broker.name ?? variable("WIZ_NAME") { return name }
-        var buffer = [CChar](repeating: 0, count: 256)
-        gethostname(&buffer, buffer.count - 1)
-        let text = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let name = text.lowercased().prefix { $0 != "." }
-        return Names.isName(name) ? String(name) : "remote"
-    }
-
-    private func serve(_ run: HostRun, _ signals: SignalStream) async {
-        for await number in signals.again() {
-            if number == SIGHUP { await run.reload() } else { return }
+        let foreground = Foreground(printer: printer, readyFile: readyFile, leftOut: file.leftOut)
+        try await foreground.run(count(file.plugins.count, "plugin")) { [self] in
+            try await HostRun.begin(file, name: broker.name ?? variable("WIZ_NAME"), broker: broker, printer: printer)
         }
     }
 
-    private func stop(_ run: HostRun, _ printer: LogPrinter) async {
-        printer.print("wiz", "stopping the plugins")
-        Interrupts.handle { number in _exit(128 + number) }
-        let clock = Task {
-            try await Task.sleep(for: MeshRun.stopBound)
-            printer.print("wiz", "not everything stopped within \(Units.text(MeshRun.stopBound))", mark: .bad)
-            _exit(WizExit.failed.rawValue)
-        }
-        await run.stop()
-        clock.cancel()
-        printer.print("wiz", "stopped", mark: .good)
-    }
-
-    private func tellReady(_ run: HostRun, _ problems: [PluginStatus], _ printer: LogPrinter) async throws {
-        let statuses = await run.host.statuses
-        let document = JSON.object([
-            "ready": .boolean(true), "host": .string(run.name), "endpoint": .string(broker.resolvedEndpoint),
-            "pid": .integer(Int64(getpid())),
-            "plugins": .list(
-                statuses.map { .object(["plugin": .string($0.plugin), "state": .string($0.state.rawValue)]) }
-            ),
-        ])
-        for problem in problems {
-            printer.print(problem.plugin, "is \(problem.state.rawValue): \(problem.cause)", mark: .bad)
-        }
-        if output.json {
-            printer.write(document.json + "\n")
-        } else {
-            let count = statuses.reduce(0) { $0 + $1.processes.count }
-            printer.print(
-                "wiz",
-                "ready: host \(run.name) runs \(statuses.count - problems.count) of \(statuses.count) plugins in \(count)"
-                    + " processes for \(broker.resolvedEndpoint)",
-                mark: .good
+    private func readFile() throws(CommandFailure) -> MeshFile {
+        let path = mesh ?? "mesh.yaml"
+        guard !folders.isEmpty || access(path, R_OK) == 0 else {
+            throw CommandFailure(
+                .notFound,
+                "the file \(path) cannot be read: \(String(cString: strerror(errno)))",
+                hint: "Name one with --mesh FILE, or name folders of plugins: wiz host plugins/echo."
             )
         }
-        guard let readyFile else { return }
-        let draft = readyFile + ".new"
-        guard let file = fopen(draft, "w") else {
-            throw CommandFailure(.failed, "\(readyFile) cannot be written: \(String(cString: strerror(errno)))")
+        do throws(ConfigErrors) {
+            guard !folders.isEmpty else { return try MeshFile(reading: path, after: nil) }
+            let plugins = JSON.list(folders.map { .object(["path": .string($0)]) })
+            return try MeshFile(text: JSON.object(["plugins": plugins]).json, path: "./command-line")
+        } catch {
+            throw CommandFailure(invalid: error, folders.isEmpty ? path : "the plugins")
         }
-        fputs(document.json + "\n", file)
-        fclose(file)
-        rename(draft, readyFile)
-    }
-
-    private func readFile() throws -> MeshFile {
-        do {
-            if !folders.isEmpty {
-                let plugins = JSON.list(folders.map { .object(["path": .string($0)]) })
-                return try MeshFile(text: JSON.object(["plugins": plugins]).json, path: "./command-line")
-            }
-            let path = mesh ?? "mesh.yaml"
-            guard access(path, R_OK) == 0 else {
-                throw CommandFailure(
-                    .notFound,
-                    "the file \(path) cannot be read: \(String(cString: strerror(errno)))",
-                    hint: "Name one with --mesh FILE, or name folders of plugins: wiz host plugins/echo."
-                )
-            }
-            return try MeshFile(reading: path, after: nil)
-        } catch let errors as ConfigErrors {
-            throw told(errors)
-        }
-    }
-
-    private func told(_ error: any Error) -> any Error {
-        if let error = error as? MeshError { return CommandFailure(error) }
-        guard let errors = error as? ConfigErrors else { return error }
-        return CommandFailure(
-            .invalidArgument,
-            "the plugins cannot be used:\n" + errors.problems.map { "    \($0)" }.joined(separator: "\n"),
-            details: [.init(key: "report", value: errors.reportJSON)]
-        )
     }
 }

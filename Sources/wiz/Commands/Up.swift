@@ -54,10 +54,19 @@ struct Up: AsyncParsableCommand {
 
     func run() async throws {
         let printer = LogPrinter(asJSON: output.json)
-        let (file, leftOut) = try readFile()
-        var foreground = Foreground(printer: printer, isStrict: strict, readyFile: readyFile, leftOut: leftOut)
-        if watch { foreground.companion = { run in await MeshWatch(run).run() } }
-        try await foreground.run(file)
+        var (file, leftOut) = try readFile()
+        var watch: MeshWatch?
+        if self.watch {
+            do { watch = try MeshWatch(file) } catch { throw CommandFailure(.failed, error.description) }
+            // What has changed before it was watched is in what is read now.
+            (file, leftOut) = try readFile()
+        }
+        let foreground = Foreground(printer: printer, isStrict: strict, readyFile: readyFile, leftOut: leftOut)
+        try await foreground.run(count(file.plugins.count, "plugin")) { [file] in
+            try await MeshRun.begin(file, printer: printer)
+        } beside: { [watch] run in
+            await watch?.follow(run)
+        }
     }
 
     private func readFile() throws -> (MeshFile, [LeftOutPlugin]) {

@@ -54,7 +54,8 @@ struct ConformanceSubject: Sendable {
                 enforcement: .off,
                 meshFolder: mesh.folder + "/run",
                 dataFolder: data,
-                grace: stopBound
+                // What is deaf to SIGTERM is to be seen so: the launcher ends it only when the check is long over.
+                grace: stopBound + ConformanceRun.bound
             ),
             launcher
         )

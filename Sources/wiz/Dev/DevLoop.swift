@@ -2,6 +2,7 @@
 // the generation that serves goes on serving.
 
 import ConfigDocument
+import Glibc
 import Manifest
 import PluginHost
 import Synchronization
@@ -13,14 +14,8 @@ actor DevLoop {
 
     let folder: String
     private let printer: LogPrinter
-    private let watcher: FileWatcher
-    /// Files that builds write: a change of one of them calls for nothing.
-    private var outputs: Set<String> = []
-    /// What changed while the last build ran.
-    private var changedInBuild: Set<String> = []
-    /// Until when changes may be the last build's own.
-    private var buildEnd: ContinuousClock.Instant?
-    private static let settling = Duration.milliseconds(400)
+    private let watcher: FileWatcher<TreePlan>
+    private var traces = BuildTraces()
 
     /// Watches the sources from now on.
     init(folder: String, printer: LogPrinter) throws(WatchFailure) {
@@ -35,8 +30,9 @@ actor DevLoop {
     func firstBuild() async throws -> PluginManifest {
         if let manifest = await build(because: nil) { return manifest }
         printer.print("dev", "waiting for a change", mark: .warning)
-        for await batch in watcher.batches where isChange(batch) {
-            if let manifest = await build(because: batch) { return manifest }
+        for await batch in watcher.batches {
+            guard let changes = changes(batch) else { continue }
+            if let manifest = await build(because: changes) { return manifest }
             printer.print("dev", "waiting for a change", mark: .warning)
         }
         throw CancellationError()
@@ -45,55 +41,42 @@ actor DevLoop {
     /// Builds and reloads at each change, until the task is cancelled.
     func follow(_ reload: @Sendable () async -> Void) async {
         for await batch in watcher.batches {
-            if Task.isCancelled { break }
-            guard isChange(batch) else { continue }
-            if await build(because: batch) != nil { await reload() }
+            guard let changes = changes(batch) else { continue }
+            if await build(because: changes) != nil, !Task.isCancelled { await reload() }
         }
-        watcher.stop()
     }
 
-    /// Ends watching.
-    func stop() { watcher.stop() }
-
-    /// Whether a batch calls for a build.
-    ///
-    /// Files that change during two builds one after the other are what the build writes. So one that writes into its own
-    /// sources is run once more than needed, and never again for that.
-    private func isChange(_ batch: FileWatcher.Batch) -> Bool {
-        let paths = batch.paths.subtracting(outputs)
-        guard let buildEnd, ContinuousClock.now < buildEnd + Self.settling else {
-            changedInBuild = []
-            return !paths.isEmpty || !batch.isComplete
+    /// The files whose changes call for a build, none where much has changed at once; nil when there is nothing to do.
+    private func changes(_ batch: WatchBatch) -> Set<String>? {
+        let paths = traces.changes(batch.paths, changedAt: changeTime)
+        for path in traces.newlyIgnored {
+            printer.print("dev", "each build writes \(short(path)): that calls for no further one", mark: .warning)
         }
-        let again = paths.intersection(changedInBuild)
-        outputs.formUnion(again)
-        changedInBuild = paths.subtracting(again)
-        return !changedInBuild.isEmpty || !batch.isComplete
+        return paths.isEmpty && batch.isComplete ? nil : batch.isComplete ? paths : []
     }
 
     /// The manifest, once the plugin is right and built; nil when it is not, which was told.
-    private func build(because batch: FileWatcher.Batch?) async -> PluginManifest? {
-        if let batch { printer.print("dev", sentence(batch)) }
+    private func build(because changes: Set<String>?) async -> PluginManifest? {
+        if let changes { printer.print("dev", sentence(changes)) }
         guard let manifest = checked(.location) else { return nil }
         if let command = manifest.build {
-            for path in manifest.programFiles(in: folder) {
-                outputs.insert(path)
-                if let real = resolved(path) { outputs.insert(real) }
-            }
+            for path in manifest.programFiles(in: folder) { traces.programs.formUnion([path, resolved(path) ?? path]) }
+            traces.buildBegins(at: fileTime())
             let went = await run(command)
-            buildEnd = .now
+            traces.buildEnds(at: fileTime())
             guard went else { return nil }
         }
         return checked(.executable)
     }
 
-    private func sentence(_ batch: FileWatcher.Batch) -> String {
-        let names = batch.paths.subtracting(outputs).sorted().map { path in
-            path.hasPrefix(folder + "/") ? String(path.dropFirst(folder.count + 1)) : path
-        }
-        let shown = names.prefix(3).joined(separator: ", ")
-        return "changed: " + (names.isEmpty ? "much at once" : shown)
+    private func sentence(_ changes: Set<String>) -> String {
+        let names = changes.sorted().map(short)
+        return "changed: " + (names.isEmpty ? "much at once" : names.prefix(3).joined(separator: ", "))
             + (names.count > 3 ? " and \(names.count - 3) more" : "")
+    }
+
+    private func short(_ path: String) -> String {
+        path.hasPrefix(folder + "/") ? String(path.dropFirst(folder.count + 1)) : path
     }
 
     private func checked(_ check: MainCheck) -> PluginManifest? {
@@ -129,6 +112,23 @@ actor DevLoop {
             return false
         }
     }
+}
+
+/// The clock by which files are stamped.
+private func fileTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME_COARSE, &time)
+    return Duration(time)
+}
+
+/// When a file was last changed; nil when it is not there.
+private func changeTime(_ path: String) -> Duration? {
+    var status = stat()
+    return lstat(path, &status) == 0 ? Duration(status.st_ctim) : nil
+}
+
+extension Duration {
+    fileprivate init(_ time: timespec) { self = .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec) }
 }
 
 /// The last lines of something that writes many.

@@ -5,6 +5,7 @@ import Broker
 import ConfigDocument
 import Glibc
 import Logging
+import Manifest
 import MeshClient
 import MeshProtocol
 import PluginHost
@@ -12,10 +13,14 @@ import SemanticVersion
 import Synchronization
 
 /// A host that this process runs.
-final class HostRun: Sendable {
-    let name: String
+final class HostRun: ForegroundRun {
+    static let parts = "the plugins"
+
     let host: PluginHost
-    let mesh: MeshConnection
+    private let name: String
+    /// Where the broker is.
+    private let endpoint: String
+    private let mesh: MeshConnection
     private let relay: ByteRelay?
     private let folder: HostFolder
     private let control: MeshControl
@@ -24,6 +29,7 @@ final class HostRun: Sendable {
 
     private init(
         name: String,
+        endpoint: String,
         host: PluginHost,
         mesh: MeshConnection,
         relay: ByteRelay?,
@@ -32,6 +38,7 @@ final class HostRun: Sendable {
         printer: LogPrinter
     ) {
         self.name = name
+        self.endpoint = endpoint
         self.host = host
         self.mesh = mesh
         self.relay = relay
@@ -41,40 +48,58 @@ final class HostRun: Sendable {
     }
 
     /// Connects to the broker and makes the relay; starts no plugin yet.
+    ///
+    /// Without a name it goes by that of its principal, as the broker tells it.
     static func begin(
         _ file: MeshFile,
-        name: String,
+        name: String?,
         broker: BrokerOptions,
         printer: LogPrinter
     ) async throws -> HostRun {
-        let folder = try HostFolder(of: name)
         var broker = broker
-        broker.name = name
+        broker.name = name ?? "wiz-host"
         let mesh = try await broker.connect()
-        let reader = MeshFileReader(file)
         do {
-            let relay = try relay(to: broker.resolvedEndpoint, in: folder)
-            let control = MeshControl(mesh, endpoint: relay?.endpoint, serverKey: mesh.configuration.keys?.server)
-            let host = PluginHost(
-                options(file, name: name, folder: folder, broker: broker, hasRelay: relay != nil),
-                control: control,
-                launcher: SystemLauncher(),
-                sources: { try PluginSource.list(try reader.read()) },
-                event: { printer.show($0) }
-            )
-            return HostRun(
-                name: name,
-                host: host,
-                mesh: mesh,
-                relay: relay,
-                folder: folder,
-                control: control,
-                printer: printer
-            )
+            let name = name ?? mesh.session?.principal ?? "remote"
+            let folder = try HostFolder(of: name)
+            do { return try begin(file, name: name, broker: broker, mesh, in: folder, printer) } catch {
+                folder.remove()
+                throw error
+            }
         } catch {
             await mesh.close()
             throw error
         }
+    }
+
+    private static func begin(
+        _ file: MeshFile,
+        name: String,
+        broker: BrokerOptions,
+        _ mesh: MeshConnection,
+        in folder: HostFolder,
+        _ printer: LogPrinter
+    ) throws -> HostRun {
+        let reader = MeshFileReader(file)
+        let relay = try relay(to: broker.resolvedEndpoint, in: folder)
+        let control = MeshControl(mesh, endpoint: relay?.endpoint, serverKey: mesh.configuration.keys?.server)
+        let host = PluginHost(
+            options(file, name: name, folder: folder, broker: broker, hasRelay: relay != nil),
+            control: control,
+            launcher: SystemLauncher(),
+            sources: { try PluginSource.list(try reader.read()) },
+            event: { printer.show($0) }
+        )
+        return HostRun(
+            name: name,
+            endpoint: broker.resolvedEndpoint,
+            host: host,
+            mesh: mesh,
+            relay: relay,
+            folder: folder,
+            control: control,
+            printer: printer
+        )
     }
 
     /// The way of plugins without a network to a broker on tcp; nil where the broker has a socket on this machine.
@@ -109,9 +134,6 @@ final class HostRun: Sendable {
         return options
     }
 
-    /// Starts the plugins; returns when none is on its way to being ready any more.
-    ///
-    /// - Returns: the plugins that are not ready, and are not just waiting for a call.
     func startPlugins() async throws -> [PluginStatus] {
         watch()
         try await host.start()
@@ -120,7 +142,6 @@ final class HostRun: Sendable {
         return await host.statuses.filter { $0.state != .ready && $0.state != .discovered }
     }
 
-    /// Reads again which plugins there are.
     func reload() async {
         do {
             let changed = try await host.regrant()
@@ -131,13 +152,30 @@ final class HostRun: Sendable {
         }
     }
 
-    /// Returns when the connection has ended for good, with the reason.
-    func waitUntilLost() async -> MeshError? {
+    /// Returns when the connection has ended for good.
+    func ended() async -> (any Error)? {
         for await case .closed(let error) in mesh.states { return error }
         return nil
     }
 
-    /// Stops the plugins in reverse order, then the relay and the connection.
+    func report(problems: [PluginStatus], leftOut: [LeftOutPlugin]) async -> ReadyReport {
+        let plugins = PluginsReport(
+            statuses: await host.statuses,
+            offers: await mesh.offers(),
+            problems: problems,
+            leftOut: leftOut
+        )
+        let document: [JSON.Entry] = [
+            .init(key: "ready", value: .boolean(true)), .init(key: "host", value: .string(name)),
+            .init(key: "endpoint", value: .string(endpoint)), .init(key: "pid", value: .integer(Int64(getpid()))),
+        ]
+        let style = Terminal.output.style
+        let text =
+            style.green("ready") + ": host \(name) for \(endpoint), \(plugins.countText)\n"
+            + style.dim("       Ctrl-C stops everything") + "\n\n"
+        return ReadyReport(document: .mapping(document + plugins.fields), text: plugins.text + text)
+    }
+
     func stop() async {
         for task in watching.withLock({ $0 }) { task.cancel() }
         await host.stop()

@@ -1,140 +1,168 @@
 // Tells of changed files in batches: what changes within a moment comes together, once it is quiet. A thread of its own waits
-// for inotify; what is watched is a plan (WatchPlan.swift).
+// for inotify; what is watched is a plan (WatchPlan.swift), which may be changed meanwhile without losing what happens.
 
 import CLinuxShims
 import Glibc
 import Synchronization
 
+/// Files that changed together.
+struct WatchBatch: Hashable, Sendable {
+    /// Their paths.
+    var paths: Set<String> = []
+    /// False when too much happened at once: anything may have changed.
+    var isComplete = true
+}
+
+/// How a batch is gathered.
+struct WatchTiming: Sendable {
+    /// A batch ends when nothing changed for so long.
+    var quiet = Duration.milliseconds(120)
+    /// A batch ends after so long in any case.
+    var longest = Duration.seconds(2)
+}
+
+/// What is watched: it keeps the watches, and says which files an event is about.
+///
+/// Used by one thread at a time.
+protocol WatchPlan: Sendable {
+    /// Sets up watches; called at the start, after each batch, and when the plan was changed.
+    mutating func arm(_ inotify: borrowing Inotify) throws(WatchFailure)
+    /// Takes an event; adds the files that it is about.
+    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout WatchBatch)
+    /// Looks at what was gathered, before it is told.
+    mutating func settle(_ batch: inout WatchBatch)
+    /// How long to wait before arming again without an event; nil if that is not needed.
+    var patience: Duration? { get }
+}
+
 /// Watches files and tells of changes.
-final class FileWatcher: Sendable {
-    /// Files that changed together.
-    struct Batch: Hashable, Sendable {
-        /// Their paths.
-        var paths: Set<String> = []
-        /// Too much happened at once: anything may have changed.
-        var isComplete = true
-    }
+final class FileWatcher<Plan: WatchPlan>: Sendable {
+    /// The batches; one reader at a time.
+    let batches: AsyncStream<WatchBatch>
+    private let loop: WatchLoop<Plan>
 
-    /// How a batch is gathered.
-    struct Timing: Sendable {
-        /// A batch ends when nothing changed for so long.
-        var quiet = Duration.milliseconds(120)
-        /// A batch ends after so long in any case.
-        var longest = Duration.seconds(2)
-    }
-
-    /// The batches; to be iterated once.
-    let batches: AsyncStream<Batch>
-    private let wake: Int32
-
-    /// Watches from now on.
+    /// Watches from now on: what is changed after this returns is told.
     ///
     /// - Parameters:
     ///   - plan: What is watched.
     ///   - timing: How batches are gathered.
     /// - Throws: why files cannot be watched.
-    init(_ plan: some WatchPlan, timing: Timing = Timing()) throws(WatchFailure) {
-        let wake = wiz_eventfd_create()
-        guard wake >= 0 else { throw WatchFailure(errno: errno) }
-        self.wake = wake
-        let (stream, continuation) = AsyncStream<Batch>.makeStream()
+    init(_ plan: Plan, timing: WatchTiming = WatchTiming()) throws(WatchFailure) {
+        let (stream, continuation) = AsyncStream<WatchBatch>.makeStream()
         batches = stream
-        let start = Start(plan: plan, timing: timing, wake: wake, batches: continuation)
-        // Watching has begun before this returns: what is changed after it is told.
-        let loop: WatchLoop
-        do throws(WatchFailure) {
-            loop = try WatchLoop(start)
-        } catch {
-            close(wake)
-            throw error
-        }
-        var thread: UInt64 = 0
-        let argument = Unmanaged.passRetained(loop).toOpaque()
+        loop = try WatchLoop(plan, timing, continuation)
+        try loop.start()
+    }
+
+    deinit { stop() }
+
+    /// Changes what is watched: what is changed after this returns is told by the new plan, and nothing that the old plan
+    /// would have told of the same files is lost.
+    func change(_ body: (inout Plan) -> Void) throws(WatchFailure) { try loop.change(body) }
+
+    /// Ends watching and the batches.
+    func stop() { loop.wake.signal() }
+}
+
+/// An event counter that lives as long as anybody may signal it: a number that was closed may be another's already.
+private final class Wake: Sendable {
+    let descriptor: Int32
+
+    init() throws(WatchFailure) {
+        descriptor = wiz_eventfd_create()
+        guard descriptor >= 0 else { throw WatchFailure(errno: errno) }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    func signal() { _ = wiz_eventfd_signal(descriptor) }
+}
+
+/// The thread's loop.
+private final class WatchLoop<Plan: WatchPlan>: Sendable {
+    let wake: Wake
+    private let plan: Mutex<Plan>
+    private let timing: WatchTiming
+    private let batches: AsyncStream<WatchBatch>.Continuation
+    private let inotify: Inotify
+
+    init(_ plan: Plan, _ timing: WatchTiming, _ batches: AsyncStream<WatchBatch>.Continuation) throws(WatchFailure) {
+        wake = try Wake()
+        inotify = try Inotify(wakeDescriptor: wake.descriptor)
+        self.timing = timing
+        self.batches = batches
+        var plan = plan
+        try plan.arm(inotify)
+        self.plan = Mutex(plan)
+    }
+
+    /// Starts the thread, which keeps the loop.
+    func start() throws(WatchFailure) {
+        let run: @Sendable () -> Void = { self.run() }
+        let argument = Unmanaged.passRetained(ThreadBody(run)).toOpaque()
         let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
-            if let argument { Unmanaged<WatchLoop>.fromOpaque(argument).takeRetainedValue().run() }
+            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
             return nil
         }
+        var thread: UInt64 = 0
         guard wiz_thread_start(&thread, 256 << 10, body, argument) == 0 else {
-            Unmanaged<WatchLoop>.fromOpaque(argument).release()
+            Unmanaged<ThreadBody>.fromOpaque(argument).release()
             throw WatchFailure(errno: EAGAIN)
         }
         _ = wiz_thread_detach(thread)
     }
 
-    deinit { stop() }
-
-    /// Ends watching and the batches.
-    func stop() { _ = wiz_eventfd_signal(wake) }
-
-    fileprivate struct Start {
-        let plan: any WatchPlan
-        let timing: Timing
-        let wake: Int32
-        let batches: AsyncStream<Batch>.Continuation
-    }
-}
-
-/// What is watched: it keeps the watches, and says which files an event is about.
-///
-/// Used by one thread.
-protocol WatchPlan: Sendable {
-    /// Sets up watches; called at the start and after each batch.
-    mutating func arm(_ inotify: borrowing Inotify) throws(WatchFailure)
-    /// Takes an event; adds the files that it is about.
-    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout FileWatcher.Batch)
-    /// Looks at what was gathered, before it is told.
-    mutating func settle(_ batch: inout FileWatcher.Batch)
-    /// How long to wait before arming again without an event; nil if that is not needed.
-    var patience: Duration? { get }
-}
-
-/// The thread's loop.
-private final class WatchLoop {
-    private var plan: any WatchPlan
-    private let timing: FileWatcher.Timing
-    private let wake: Int32
-    private let batches: AsyncStream<FileWatcher.Batch>.Continuation
-    private var inotify: Inotify
-
-    init(_ start: FileWatcher.Start) throws(WatchFailure) {
-        plan = start.plan
-        timing = start.timing
-        wake = start.wake
-        batches = start.batches
-        inotify = try Inotify(wakeDescriptor: start.wake)
-        try plan.arm(inotify)
+    func change(_ body: (inout Plan) -> Void) throws(WatchFailure) {
+        let result: Result<Void, WatchFailure> = plan.withLock { plan in
+            body(&plan)
+            do throws(WatchFailure) { return .success(try plan.arm(inotify)) } catch { return .failure(error) }
+        }
+        try result.get()
     }
 
-    func run() {
+    private func run() {
         _ = wiz_set_thread_name("wiz-watch")
         while let batch = gather() {
             if !batch.paths.isEmpty || !batch.isComplete { batches.yield(batch) }
         }
         batches.finish()
-        close(wake)
     }
 
     /// The next batch, perhaps empty; nil at the end.
-    private func gather() -> FileWatcher.Batch? {
-        var batch = FileWatcher.Batch()
+    private func gather() -> WatchBatch? {
+        var batch = WatchBatch()
         var begin: ContinuousClock.Instant?
         while true {
             let left = begin.map { min(timing.quiet, timing.longest - $0.duration(to: .now)) }
-            switch inotify.wait(left ?? plan.patience) {
+            switch inotify.wait(left ?? plan.withLock { $0.patience }) {
             case .woken: return nil
             case .quiet: return settled(batch)
             case .events(let events):
-                for event in events { plan.take(event, inotify, &batch) }
+                plan.withLock { plan in
+                    for event in events { plan.take(event, inotify, &batch) }
+                }
                 if begin == nil, !batch.paths.isEmpty || !batch.isComplete { begin = .now }
             }
             if let begin, begin.duration(to: .now) >= timing.longest { return settled(batch) }
         }
     }
 
-    private func settled(_ batch: FileWatcher.Batch) -> FileWatcher.Batch {
-        var batch = batch
-        try? plan.arm(inotify)
-        plan.settle(&batch)
-        return batch
+    private func settled(_ batch: WatchBatch) -> WatchBatch {
+        plan.withLock { plan in
+            var batch = batch
+            // Where no watch can be had any more, what is watched still is.
+            try? plan.arm(inotify)
+            plan.settle(&batch)
+            return batch
+        }
     }
+}
+
+/// What a thread runs; C functions know no generic types.
+private final class ThreadBody: Sendable {
+    let run: @Sendable () -> Void
+
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }

@@ -4,8 +4,8 @@
 import CLinuxShims
 import Glibc
 
-/// An inotify instance and an eventfd that ends waiting; used by one thread, but for `wake`.
-struct Inotify: ~Copyable {
+/// An inotify instance and an eventfd that ends waiting; one thread waits, others may add and end watches.
+struct Inotify: ~Copyable, Sendable {
     /// A folder that is watched.
     struct Watch: Hashable {
         let descriptor: Int32
@@ -23,7 +23,6 @@ struct Inotify: ~Copyable {
 
     private let descriptor: Int32
     private let wakeDescriptor: Int32
-    private var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
     /// What changes a folder's contents.
     ///
@@ -63,7 +62,7 @@ struct Inotify: ~Copyable {
     }
 
     /// Waits for events; nil waits without end.
-    mutating func wait(_ bound: Duration?) -> Outcome {
+    func wait(_ bound: Duration?) -> Outcome {
         let milliseconds = bound.map { Int32(clamping: max(0, Units.milliseconds($0))) } ?? -1
         var polls = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
@@ -72,28 +71,26 @@ struct Inotify: ~Copyable {
         let count = poll(&polls, 2, milliseconds)
         if polls[1].revents != 0 { return .woken }
         guard count > 0 else { return count < 0 && errno == EINTR ? .events([]) : .quiet }
-        let length = read(descriptor, &buffer, buffer.count)
-        return .events(length > 0 ? parse(length) : [])
+        return .events(
+            withUnsafeTemporaryAllocation(byteCount: Self.readByteCount, alignment: 8) { buffer in
+                let length = read(descriptor, buffer.baseAddress, buffer.count)
+                return length > 0 ? Self.parse(UnsafeRawBufferPointer(buffer)[..<length]) : []
+            }
+        )
     }
 
-    private func parse(_ length: Int) -> [Event] {
+    private static let readByteCount = 64 << 10
+
+    private static func parse(_ bytes: Slice<UnsafeRawBufferPointer>) -> [Event] {
         var events: [Event] = []
-        buffer.withUnsafeBytes { bytes in
-            let head = MemoryLayout<inotify_event>.size
-            var offset = 0
-            while offset + head <= length {
-                let event = bytes.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
-                let end = min(length, offset + head + Int(event.len))
-                let name = bytes[(offset + head)..<end].prefix { $0 != 0 }
-                events.append(
-                    Event(
-                        watch: Watch(descriptor: event.wd),
-                        flags: event.mask,
-                        name: String(decoding: name, as: UTF8.self)
-                    )
-                )
-                offset = end
-            }
+        let head = MemoryLayout<inotify_event>.size
+        var rest = bytes
+        while rest.count >= head {
+            let event = UnsafeRawBufferPointer(rebasing: rest).loadUnaligned(as: inotify_event.self)
+            let whole = rest.prefix(head + Int(event.len))
+            let name = String(decoding: whole.dropFirst(head).prefix { $0 != 0 }, as: UTF8.self)
+            events.append(Event(watch: Watch(descriptor: event.wd), flags: event.mask, name: name))
+            rest = rest.dropFirst(whole.count)
         }
         return events
     }

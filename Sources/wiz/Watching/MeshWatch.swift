@@ -1,46 +1,77 @@
 // `wiz up --watch`: a plugin whose manifest or program has changed is reloaded; when the mesh file or the grants file has, the
-// mesh takes it up.
+// mesh takes it up. Files are watched before they are read, so that whatever changes after it was read is told.
 
 import Broker
 import Manifest
 import PluginHost
 
 /// Watches the files of a mesh that runs in this process.
-struct MeshWatch: Sendable {
-    private let run: MeshRun
-    private var printer: LogPrinter { run.printer }
+final class MeshWatch: Sendable {
+    private let reader: MeshFileReader
+    /// Whether there is a mesh file, and not only folders of plugins.
+    private let hasFile: Bool
+    private let watcher: FileWatcher<FilesPlan>
 
-    init(_ run: MeshRun) { self.run = run }
+    /// Watches from now on: what the mesh runs is to be read after this.
+    ///
+    /// - Throws: why files cannot be watched.
+    init(_ file: MeshFile) throws(WatchFailure) {
+        reader = MeshFileReader(file)
+        hasFile = resolved(file.path) != nil
+        watcher = try FileWatcher(FilesPlan([]), timing: WatchTiming(quiet: .milliseconds(200)))
+        _ = try targets()
+    }
 
-    /// Watches until the task is cancelled.
-    func run() async {
-        while !Task.isCancelled {
-            let targets = targets(leftOut: await run.host.leftOut)
-            do throws(WatchFailure) {
-                let watcher = try FileWatcher(
-                    FilesPlan(Array(targets.keys).sorted()),
-                    timing: .init(quiet: .milliseconds(200))
-                )
-                defer { watcher.stop() }
-                await follow(watcher, targets)
-            } catch {
-                printer.print("wiz", "\(error)", mark: .bad)
-                return
+    /// Lets changes take effect until the task is cancelled.
+    func follow(_ run: MeshRun) async {
+        do throws(WatchFailure) {
+            for await batch in watcher.batches {
+                let targets = try targets()
+                let changed = Set(batch.paths.flatMap { targets[$0] ?? [] })
+                let names = changed.compactMap(\.plugin)
+                let known = Set(await run.statuses().map(\.plugin))
+                // One that was left out comes in with its mended manifest.
+                if changed.contains(.mesh) || !known.isSuperset(of: names) { await run.reload() }
+                await withTaskGroup(of: Void.self) { group in
+                    for name in known.intersection(names) {
+                        group.addTask {
+                            await tellReload(of: name, printer: run.printer) { try await run.host.reload(name) }
+                        }
+                    }
+                }
             }
+        } catch {
+            run.printer.print("wiz", "nothing is watched any more: \(error)", mark: .bad)
         }
     }
 
     private enum Target: Hashable {
         case plugin(String)
         case mesh
+
+        var plugin: String? { if case .plugin(let name) = self { name } else { nil } }
     }
 
-    /// Each file with whom it belongs to.
-    private func targets(leftOut: [LeftOutPlugin]) -> [String: Set<Target>] {
+    /// Each file with whom it belongs to, as files say it now; all of them are watched.
+    ///
+    /// They are read again until none comes up that was not watched when it was read.
+    private func targets() throws(WatchFailure) -> [String: Set<Target>] {
+        var watched: Set<String> = []
+        while true {
+            let targets = read()
+            let files = Set(targets.keys)
+            if files.isSubset(of: watched) { return targets }
+            try watcher.change { $0.files = files }
+            watched = files
+        }
+    }
+
+    private func read() -> [String: Set<Target>] {
         var targets: [String: Set<Target>] = [:]
         func add(_ path: String, _ target: Target) { targets[absolutePath(path), default: []].insert(target) }
-        let file = (try? run.reader.read()) ?? run.file
-        for plugin in file.plugins where !plugin.folder.isEmpty {
+        // Where the file has problems, that which was good counts on.
+        let file = (try? reader.read()) ?? reader.latest
+        for plugin in file.plugins where plugin.isRun && !plugin.folder.isEmpty {
             add(plugin.folder + "/" + PluginManifest.fileName, .plugin(plugin.name))
             if let executable = plugin.executable {
                 add(executable, .plugin(plugin.name))
@@ -48,33 +79,12 @@ struct MeshWatch: Sendable {
                 for path in manifest.programFiles(in: plugin.folder) { add(path, .plugin(plugin.name)) }
             }
         }
-        // One that is left out comes in with its mended manifest.
-        for plugin in file.leftOut + leftOut { add(plugin.folder + "/" + PluginManifest.fileName, .mesh) }
-        if resolved(file.path) != nil {
+        for plugin in file.leftOut { add(plugin.folder + "/" + PluginManifest.fileName, .mesh) }
+        if hasFile {
             add(file.path, .mesh)
             add(file.grantsPath, .mesh)
         }
         return targets
-    }
-
-    /// Handles changes; returns when what is to be watched may be different.
-    private func follow(_ watcher: FileWatcher, _ targets: [String: Set<Target>]) async {
-        for await batch in watcher.batches {
-            let changed = Set(batch.paths.flatMap { targets[$0] ?? [] })
-            if changed.contains(.mesh) {
-                await run.reload()
-                return
-            }
-            let isManifest = batch.paths.contains { $0.hasSuffix("/" + PluginManifest.fileName) }
-            await withTaskGroup(of: Void.self) { group in
-                for case .plugin(let name) in changed { group.addTask { await reload(name) } }
-            }
-            if isManifest { return }
-        }
-    }
-
-    private func reload(_ name: String) async {
-        await tellReload(of: name, printer: printer) { try await run.host.reload(name) }
     }
 }
 

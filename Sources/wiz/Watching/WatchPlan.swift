@@ -15,16 +15,11 @@ struct TreePlan: WatchPlan {
     private static let depthLimit = 64
 
     let root: String
-    /// Files that are not told of: what a build makes.
-    let ignoredFiles: Set<String>
     private var folders: [Inotify.Watch: String] = [:]
     /// What was there when the folder came back.
     private var found: Set<String>?
 
-    init(root: String, ignoring files: Set<String> = []) {
-        self.root = root
-        ignoredFiles = files
-    }
+    init(root: String) { self.root = root }
 
     /// A folder that is gone may come back.
     var patience: Duration? { folders.isEmpty ? .milliseconds(300) : nil }
@@ -36,7 +31,7 @@ struct TreePlan: WatchPlan {
         found = found == nil ? [] : files
     }
 
-    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout FileWatcher.Batch) {
+    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout WatchBatch) {
         if event.has(IN_Q_OVERFLOW) {
             batch.isComplete = false
             folders.keys.forEach { inotify.end($0) }
@@ -48,7 +43,11 @@ struct TreePlan: WatchPlan {
             folders[event.watch] = nil
             return
         }
-        guard !event.name.isEmpty else { return }
+        guard !event.name.isEmpty else {
+            // Another may take its place.
+            if folder == root, event.has(IN_MOVE_SELF) { remove(root, inotify) }
+            return
+        }
         let path = folder + "/" + event.name
         if event.has(IN_ISDIR) {
             if event.has(IN_CREATE | IN_MOVED_TO) {
@@ -56,12 +55,12 @@ struct TreePlan: WatchPlan {
             } else if event.has(IN_MOVED_FROM) {
                 remove(path, inotify)
             }
-        } else if !isIgnored(path, name: event.name) {
+        } else if !isIgnored(event.name) {
             batch.paths.insert(path)
         }
     }
 
-    mutating func settle(_ batch: inout FileWatcher.Batch) {
+    mutating func settle(_ batch: inout WatchBatch) {
         batch.paths.formUnion(found ?? [])
         found = []
     }
@@ -82,7 +81,7 @@ struct TreePlan: WatchPlan {
             let path = folder + "/" + entry.name
             if entry.isFolder {
                 try add(path, inotify, depth: depth + 1, &files)
-            } else if !isIgnored(path, name: entry.name) {
+            } else if !isIgnored(entry.name) {
                 files.insert(path)
             }
         }
@@ -96,10 +95,9 @@ struct TreePlan: WatchPlan {
     }
 
     /// Whether a file is what an editor or a build leaves behind.
-    private func isIgnored(_ path: String, name: String) -> Bool {
+    private func isIgnored(_ name: String) -> Bool {
         name.hasSuffix("~") || name.hasSuffix(".swp") || name.hasSuffix(".swx") || name.hasSuffix(".tmp")
             || name.hasPrefix(".#") || name.hasPrefix(".goutputstream-") || name == "4913" || name == ".DS_Store"
-            || ignoredFiles.contains(path)
     }
 }
 
@@ -115,30 +113,38 @@ struct FilesPlan: WatchPlan {
         let changedPart: Int64
     }
 
-    let files: [String]
+    /// The files that are watched once the plan is armed.
+    var files: Set<String>
+    /// The files that are watched.
+    private var watched: Set<String> = []
+    /// How each of them was when it was last there.
     private var marks: [String: Mark] = [:]
     private var watches: [Inotify.Watch: String] = [:]
-    private var isArmed = false
 
-    init(_ files: [String]) { self.files = files }
+    init(_ files: Set<String>) { self.files = files }
 
     var patience: Duration? { nil }
 
     mutating func arm(_ inotify: borrowing Inotify) throws(WatchFailure) {
         var current: [Inotify.Watch: String] = [:]
         for file in files {
-            for folder in folders(toWatchFor: file) {
-                if let watch = try inotify.watch(folder) { current[watch] = folder }
+            // A folder on the way may come while the one above it is not watched yet: what is there is looked at again.
+            var folders: Set<String> = []
+            while case let more = self.folders(toWatchFor: file).subtracting(folders), !more.isEmpty {
+                for folder in more {
+                    if let watch = try inotify.watch(folder) { current[watch] = folder }
+                }
+                folders.formUnion(more)
             }
         }
         for watch in watches.keys where current[watch] == nil { inotify.end(watch) }
         watches = current
-        guard !isArmed else { return }
-        isArmed = true
-        for file in files { marks[file] = mark(file) }
+        marks = marks.filter { files.contains($0.key) }
+        for file in files.subtracting(watched) { marks[file] = mark(file) }
+        watched = files
     }
 
-    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout FileWatcher.Batch) {
+    mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout WatchBatch) {
         if event.has(IN_Q_OVERFLOW) {
             batch.paths.formUnion(files)
             return
@@ -152,7 +158,7 @@ struct FilesPlan: WatchPlan {
         }
     }
 
-    mutating func settle(_ batch: inout FileWatcher.Batch) {
+    mutating func settle(_ batch: inout WatchBatch) {
         batch.isComplete = true
         batch.paths = []
         for file in files {
@@ -163,22 +169,22 @@ struct FilesPlan: WatchPlan {
     }
 
     /// The deepest folder on the way that is there, and the one where the file really is.
-    private func folders(toWatchFor file: String) -> [String] {
+    private func folders(toWatchFor file: String) -> Set<String> {
         var steps = file.split(separator: "/").map(String.init)
-        var folders: [String] = []
+        var folders: Set<String> = []
         while !steps.isEmpty {
             steps.removeLast()
             let folder = "/" + steps.joined(separator: "/")
             if let real = resolved(folder) {
-                folders.append(real)
-                if real != folder { folders.append(contentsOf: linkFolders(steps)) }
+                folders.insert(real)
+                if real != folder { folders.formUnion(linkFolders(steps)) }
                 break
             }
         }
         if let real = resolved(file), let slash = real.lastIndex(of: "/") {
-            folders.append(slash == real.startIndex ? "/" : String(real[..<slash]))
+            folders.insert(slash == real.startIndex ? "/" : String(real[..<slash]))
         }
-        return Array(Set(folders)).sorted()
+        return folders
     }
 
     /// The folders that hold the links on a way.
