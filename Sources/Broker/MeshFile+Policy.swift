@@ -14,14 +14,16 @@ extension MeshFile {
 
     mutating func readPrincipals(_ field: ConfigField) {
         for entry in field.entries() {
-            let fields = entry.value.mapping(["roles", "permissions", "key", "keyFile"])
+            let fields = entry.value.mapping(["roles", "permissions", "names", "key", "keyFile"])
             let roles = fields["roles"].names("name of a role")
             let permissions = fields["permissions"].names("name of a permission")
+            let names = fields["names"].names("name of a principal")
             let key = key(fields)
             guard entry.keyField.name("name of a principal") != nil else { continue }
             policy.principals[entry.key] = Policy.Principal(
                 roles: Set(roles),
                 permissions: Set(permissions),
+                names: Set(names),
                 origin: origin(entry.keyField)
             )
             guard let key else { continue }

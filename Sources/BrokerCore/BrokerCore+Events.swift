@@ -184,12 +184,7 @@ extension BrokerCore {
             return Failure(.invalidArgument, message: message)
         }
         let subject = principals.records[principal.at].subject
-        let isHost = subject.isOperator || subject.roles.contains(policy.policy.hostRole)
-        guard name != "mesh", !name.hasPrefix("mesh.") || (isHost && name.hasPrefix("mesh.plugin.")) else {
-            let message = "the topic \"\(name)\" is the broker's own"
-            return Failure(.permissionDenied, message: message, hint: "choose a topic that does not begin with mesh")
-        }
-        guard policy.decide(subject, .publish, topic).isAllowed else {
+        guard policy.permits(subject, .publish, name) else {
             let words = policy.refusal(principal: subject.principal, action: .publish, target: name)
             return Failure(.permissionDenied, message: words.message, hint: words.hint)
         }

@@ -144,12 +144,13 @@ extension BrokerCore {
             }
             return .success((grant.principal, grant))
         case .key(let principal):
-            guard let grant, grant.principal != principal else { return .success((principal, grant)) }
+            guard let grant else { return named(hello, principal) }
+            guard grant.principal != principal else { return .success((principal, grant)) }
             let message = "the ticket is for \"\(grant.principal)\", the key is that of \"\(principal)\""
             return .failure(Failure(.permissionDenied, message: message))
         case .local(let user, let process):
             if let grant { return holder(of: grant, process) }
-            if let principal = policy.policy.localUsers[user] { return .success((principal, nil)) }
+            if let principal = policy.policy.localUsers[user] { return named(hello, principal) }
             let message =
                 "the local user \(user) comes without a ticket and is not in the mesh file; to take it in, name the uid"
                 + " \(user) under `users:`"
@@ -159,6 +160,12 @@ extension BrokerCore {
             let message = "the process \(process) comes by the plugins' socket without a ticket; its host gives it one"
             return .failure(Failure(.unauthenticated, message: message))
         }
+    }
+
+    /// Without a ticket, which is made for one name, the mesh file says by which names a principal goes.
+    private func named(_ hello: Hello, _ principal: String) -> Identity {
+        if let failure = policy.nameProblem(hello.name, policy.subject(principal)) { return .failure(failure) }
+        return .success((principal, nil))
     }
 
     private func holder(of grant: TicketGrant, _ process: Int32) -> Identity {

@@ -11,8 +11,7 @@ extension BrokerCore {
         registry.routesChanged = true
         for place in sessions.slots.indices where sessions.slots[place].state == .active {
             let session = SessionIndex(place)
-            guard isStillKnown(session) else {
-                let failure = Failure(.unauthenticated, message: "the mesh file no longer takes this user in")
+            if let failure = admissionProblem(session) {
                 dismiss(session, failure, now: now, into: &outbox)
                 continue
             }
@@ -27,11 +26,15 @@ extension BrokerCore {
         settleRegistry(now: now, into: &outbox)
     }
 
-    /// True unless the session is a local user's whom the policy no longer names so.
-    private func isStillKnown(_ session: SessionIndex) -> Bool {
+    /// Why a session that came without a ticket would not be taken in now; nil when it would.
+    private func admissionProblem(_ session: SessionIndex) -> Failure? {
         let slot = sessions.slots[session.at]
-        guard case .local(let user, _) = slot.credentials, slot.nextTicket.isEmpty else { return true }
-        return policy.policy.localUsers[user] == principals.records[slot.principal.at].subject.principal
+        guard slot.nextTicket.isEmpty else { return nil }
+        let subject = principals.records[slot.principal.at].subject
+        if case .local(let user, _) = slot.credentials, policy.policy.localUsers[user] != subject.principal {
+            return Failure(.unauthenticated, message: "the mesh file no longer takes this user in")
+        }
+        return policy.nameProblem(slot.name, subject)
     }
 
     private mutating func recheckRegistrations(

@@ -36,11 +36,7 @@ extension BrokerCore {
 
     /// True when a session's principal is a host and no operator: it manages its own instances alone.
     func isBoundToOwn(_ session: SessionIndex) -> Bool {
-        isBoundToOwn(principals.records[sessions.slots[session.at].principal.at].subject)
-    }
-
-    private func isBoundToOwn(_ subject: Subject) -> Bool {
-        subject.roles.contains(policy.policy.hostRole) && !subject.isOperator
+        policy.isBoundToOwn(principals.records[sessions.slots[session.at].principal.at].subject)
     }
 
     /// True when a principal may manage a session: hosts those that they gave tickets to.
@@ -50,33 +46,19 @@ extension BrokerCore {
     }
 
     func mayManage(_ session: SessionIndex, as caller: String) -> Bool {
-        sessions.slots[session.at].owner == caller || !isBoundToOwn(policy.subject(caller))
+        sessions.slots[session.at].owner == caller || !policy.isBoundToOwn(policy.subject(caller))
     }
 
     /// Why a principal may not have such a ticket; nil when it may.
     public func ticketProblem(_ grant: TicketGrant, for caller: String) -> Failure? {
-        startProblem(grant.principal, for: caller)
+        if let failure = startProblem(grant.principal, for: caller) { return failure }
+        guard policy.isBoundToOwn(policy.subject(caller)) else { return nil }
+        return policy.nameProblem(grant.name, policy.subject(grant.principal))
     }
 
     /// Why a host may not act for a principal as for a plugin that it starts; nil when it may, or is bound to nothing.
     func startProblem(_ principal: String, for caller: String) -> Failure? {
-        guard isBoundToOwn(policy.subject(caller)) else { return nil }
-        let roles = policy.subject(principal).roles
-        let why: String
-        if !roles.contains(policy.policy.pluginRole) {
-            why = "is no plugin"
-        } else if !roles.isDisjoint(with: [policy.policy.operatorRole, policy.policy.hostRole]) {
-            why = "is an operator or a host, too"
-        } else if let host = policy.policy.principals[principal]?.host, host != caller {
-            why = host.isEmpty ? "runs on the broker's machine" : "runs on the host \"\(host)\""
-        } else {
-            return nil
-        }
-        return Failure(
-            .permissionDenied,
-            message: "the host \"\(caller)\" may not start \"\(principal)\", which \(why)",
-            hint: "list the plugin in the mesh file, with `host: \(caller)` when it runs on that machine"
-        )
+        policy.startProblem(principal, for: policy.subject(caller))
     }
 
     /// Why no ticket is given out now; nil when one may be.
@@ -107,7 +89,7 @@ extension BrokerCore {
             .filter { sessions.slots[$0.at].state == .active && sessions.slots[$0.at].label == label }
             .sorted { sessions.slots[$0.at].id < sessions.slots[$1.at].id }
         let own = found.filter { sessions.slots[$0.at].owner == caller }
-        guard own.isEmpty, !isBoundToOwn(policy.subject(caller)) else { return own }
+        guard own.isEmpty, !policy.isBoundToOwn(policy.subject(caller)) else { return own }
         return found.filter { sessions.slots[$0.at].owner.isEmpty }
     }
 

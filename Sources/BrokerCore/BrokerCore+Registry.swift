@@ -119,7 +119,7 @@ extension BrokerCore {
         return Failure(.resourceExhausted, message: message, hint: hint)
     }
 
-    /// A host's own service has one owner: orders for it must not reach a host that took its name.
+    /// A host's own service is provided by one principal at a time, though the mesh file may give several that name.
     private func isOfAnotherHost(_ service: String, _ session: SessionIndex) -> Bool {
         guard service.hasPrefix("host."), isBoundToOwn(session) else { return false }
         let own = sessions.slots[session.at].principal
@@ -136,7 +136,7 @@ extension BrokerCore {
     /// A tag leads callers to whoever has it, so it takes the permission to provide `capability.TAG`.
     func provisionProblem(_ service: String, _ tags: [String], _ subject: Subject) -> Failure? {
         for target in [service] + tags.map({ Policy.capabilityTarget($0) })
-        where !policy.decide(subject, .provide, target).isAllowed {
+        where !policy.permits(subject, .provide, target) {
             let words = policy.refusal(principal: subject.principal, action: .provide, target: target)
             return Failure(.permissionDenied, message: words.message, hint: words.hint)
         }

@@ -34,19 +34,20 @@ extension PolicyEngine {
     ) -> Explanation {
         let subject = subject(principal)
         let decision = decide(subject, action, target)
+        let bound = bound(subject, action, target)
         let missing = missingPermissions(subject, required: required)
         let rule = decision.rule.map { policy.rules[$0] }
         return Explanation(
-            allowed: decision.isAllowed && missing.isEmpty,
+            allowed: decision.isAllowed && missing.isEmpty && bound == nil,
             principal: principal,
             roles: subject.roles.sorted(),
             action: action.rawValue,
             target: target,
-            reason: reason(subject, action, target, decision, missing),
+            reason: bound?.reason ?? reason(subject, action, target, decision, missing),
             rule: rule.map(MeshFileText.line),
             origin: rule?.origin,
             missingPermissions: missing,
-            grant: grant(subject, action, target, decision, missing)
+            grant: (bound?.lines ?? []) + grant(subject, action, target, decision, missing)
         )
     }
 

@@ -55,6 +55,8 @@ public struct Policy: Sendable, Hashable {
         public var roles: Set<String>
         /// The named permissions granted to it, `storage` for example.
         public var permissions: Set<String>
+        /// Names by which it may say HELLO besides its own, and a host provide its service.
+        public var names: Set<String>
         /// The host that alone may start it, besides operators; empty: none may, nil: any may.
         public var host: String?
         /// Where it stands, for messages.
@@ -64,11 +66,13 @@ public struct Policy: Sendable, Hashable {
         public init(
             roles: Set<String> = [],
             permissions: Set<String> = [],
+            names: Set<String> = [],
             host: String? = nil,
             origin: String = ""
         ) {
             self.roles = roles
             self.permissions = permissions
+            self.names = names
             self.host = host
             self.origin = origin
         }
@@ -86,8 +90,8 @@ public struct Policy: Sendable, Hashable {
     public var operatorRole = "operator"
     /// The role of plugin hosts: `host`.
     ///
-    /// They manage the sessions that they gave tickets to, publish under `mesh.plugin.`, and give tickets for principals
-    /// of the role ``pluginRole`` alone.
+    /// They manage the sessions that they gave tickets to, provide the service `host.` and their name, and give tickets for
+    /// principals of the role ``pluginRole`` alone, of which they publish under `mesh.plugin.`.
     public var hostRole = "host"
     /// The role of plugins: `plugin`.
     public var pluginRole = "plugin"

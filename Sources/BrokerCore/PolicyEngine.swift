@@ -19,6 +19,8 @@ struct Subject: Sendable, Hashable {
     var roles: Set<String>
     /// Its named permissions.
     var permissions: Set<String>
+    /// By which it may go besides its own.
+    var names: Set<String>
     /// True when it has the operator role, and with it every right and permission.
     var isOperator: Bool
     /// The rules that speak about it, as indices into the policy's: deny rules first, then the order of the file.
@@ -70,6 +72,8 @@ struct PolicyEngine: Sendable {
     private let targets: [DottedPattern]
     /// Indices of rules by subject as the rules write it.
     private let rulesOfSubject: [String: [Int]]
+    /// Principals by their names as one word of a topic.
+    private let principalsByWord: [String: [String]]
 
     /// Compiles a policy.
     init(_ policy: Policy, generation: UInt32 = 0) {
@@ -77,7 +81,11 @@ struct PolicyEngine: Sendable {
         self.generation = generation
         targets = policy.rules.map { DottedPattern($0.target) }
         rulesOfSubject = Dictionary(grouping: policy.rules.indices) { policy.rules[$0].subject }
+        principalsByWord = Dictionary(grouping: policy.principals.keys) { String($0.map { $0 == "." ? "-" : $0 }) }
     }
+
+    /// The principals whose names make a word of a topic, a dot being a hyphen there; the word itself when none does.
+    func principals(ofWord word: String) -> [String] { principalsByWord[word]?.sorted() ?? [word] }
 
     /// Looks a principal up; one that the policy does not name has no roles, but rules may still speak about it.
     func subject(_ principal: String) -> Subject {
@@ -86,6 +94,7 @@ struct PolicyEngine: Sendable {
             principal: principal,
             roles: known.roles,
             permissions: known.permissions,
+            names: known.names,
             isOperator: known.roles.contains(policy.operatorRole),
             rules: ActionTable(repeating: [])
         )
@@ -138,6 +147,11 @@ struct PolicyEngine: Sendable {
             UnsafeMutableRawBufferPointer(rebasing: joined[(service.count + 1)...]).copyMemory(from: method)
             return decide(subject, .call, UnsafeRawBufferPointer(joined))
         }
+    }
+
+    /// True when a rule allows an action and no bound keeps it out of reach.
+    func permits(_ subject: borrowing Subject, _ action: Policy.Action, _ target: String) -> Bool {
+        decide(subject, action, target).isAllowed && bound(subject, action, target) == nil
     }
 
     /// True when a subject has every permission.

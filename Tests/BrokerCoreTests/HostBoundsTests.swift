@@ -43,7 +43,7 @@ struct HostBoundsTests {
         func statuses(_ caller: String) -> [Status?] {
             bench.run { core, _, _ in
                 ["echo", "boss", "double", "far", "near", "stranger"]
-                    .map { core.ticketProblem(TicketGrant(name: "x", principal: $0), for: caller)?.status }
+                    .map { core.ticketProblem(TicketGrant(name: $0, principal: $0), for: caller)?.status }
             }
         }
         let no = Status.permissionDenied
@@ -93,8 +93,9 @@ struct HostBoundsTests {
         #expect(!bench.run { $0.unexpect(id, by: machine.session, now: $1, into: &$2) })
     }
 
-    @Test func `a host's own service is not taken by another host`() throws {
+    @Test func `a host's service is not taken by another host, though the mesh file gives both its name`() throws {
         var policy = HostTests.policy
+        for name in ["machine-a", "machine-b"] { policy.principals[name]?.names = ["a", "b"] }
         policy.rules.append(
             Policy.Rule(effect: .allow, subject: "role:host", action: .provide, target: "host.>", origin: "t:2")
         )

@@ -42,7 +42,7 @@ import ZeroMQ
               log: debug
             users: { 1000: operator, 1001: guest }
             principals:
-              guest: { roles: [viewer], permissions: [storage], key: '\(key)' }
+              guest: { roles: [viewer], permissions: [storage], names: [guest-east], key: '\(key)' }
             rules:
               - allow: role:viewer
                 call: [ui.show, "llm.>"]
@@ -72,6 +72,7 @@ import ZeroMQ
         #expect(file.logLevel == .debug)
         #expect(file.policy.localUsers[1000] == "operator" && file.policy.localUsers[1001] == "guest")
         #expect(file.keys == [key: "guest"])
+        #expect(file.policy.principals["guest"]?.names == ["guest-east"])
         #expect(file.balances == ["llm": .weighted])
         let rules = file.policy.rules.filter { $0.origin != "built in" }
         #expect(rules.contains(rule(.allow, "role:viewer", .call, "ui.show", 14)))

@@ -69,6 +69,30 @@ import ZeroMQ
         }
     }
 
+    @Test func `the key of a plugin goes by the names that the mesh file gives it`() throws {
+        let keys = try CurveKeyPair.generate()
+        let folder = TemporaryFolder()
+        try KeyFile(creating: folder.path + "/broker.key")
+        let text = """
+            broker: { run: run, tcp: { listen: "127.0.0.1:0", key: broker.key } }
+            principals:
+              theme: { roles: [plugin], names: [night], key: '\(keys.publicKey.z85)' }
+            """
+        let file = try MeshFile(text: text, path: folder.path + "/mesh.yaml")
+        let broker = try Broker.start(try BrokerConfiguration(file), logger: quietLogger())
+        defer { broker.stopAndBlock() }
+        var options = TestPeer.options()
+        let serverKey = try CurvePublicKey(z85: #require(broker.publicKey))
+        options.security = .curveClient(serverKey: serverKey, keys: keys)
+        for name in ["theme", "night"] {
+            var peer = try TestPeer(broker.endpoints[1], options: options)
+            #expect(try peer.hello(name).principal == "theme")
+        }
+        var liar = try TestPeer(broker.endpoints[1], options: options)
+        try liar.send(Hello(name: "ui"))
+        #expect(try rejection(&liar) == .permissionDenied)
+    }
+
     @Test func `a ticket is good once and names its bearer`() throws {
         try withBroker { configuration, _ in
             configuration.policy.principals["llm"] = Policy.Principal(roles: ["plugin"])
