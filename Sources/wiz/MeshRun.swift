@@ -46,6 +46,8 @@ final class MeshRun: ForegroundRun {
     ///   - file: The mesh file.
     ///   - isAlone: The run folder is a new one, whatever the file and the environment say.
     ///   - printer: Prints what happens.
+    /// - Returns: the mesh.
+    /// - Throws: why the broker cannot start.
     static func begin(_ file: MeshFile, isAlone: Bool = false, printer: LogPrinter) async throws -> MeshRun {
         var configuration: BrokerConfiguration
         do { configuration = try BrokerConfiguration(file) } catch {
