@@ -14,7 +14,7 @@ summaries = {
     "llm": ("A language model.", "a language model that streams its answer and is found by capability"),
     "ui-theme": ("A theme for the user interface.", "a theme that follows the service ui"),
 }
-skipped = {".build", ".swiftpm", "data", "run", "Package.resolved"}
+skipped = {".build", ".swiftpm", ".wiz", "data", "run", "Package.resolved"}
 
 
 def literal(text):

@@ -48,6 +48,7 @@ public final class Broker: Sendable {
     /// - Returns: The broker, which stops when it is told to or when nobody keeps it.
     /// - Throws: why it cannot serve, with what to do.
     public static func start(_ configuration: BrokerConfiguration, logger: Logger) throws -> Broker {
+        for warning in configuration.warnings { logger.warning("\(warning)") }
         let parts = try BrokerParts(configuration, logger: logger)
         let endpoints = try parts.launch()
         let broker = Broker(parts, endpoints: endpoints)
@@ -83,7 +84,7 @@ public final class Broker: Sendable {
     @discardableResult
     public func reload(_ path: String) throws(ConfigErrors) -> [String] {
         let file = try MeshFile(reading: path, knowing: settings.withLock { $0.manifests })
-        for plugin in file.leftOut { logger.warning("\(plugin)") }
+        for warning in file.leftOut.map({ "\($0)" }) + file.warnings { logger.warning("\(warning)") }
         let (old, changed) = settings.withLock { settings in
             let old = settings
             settings.limits = file.limits

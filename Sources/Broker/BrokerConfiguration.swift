@@ -37,6 +37,8 @@ public struct BrokerConfiguration: Sendable {
     public var meshFilePath: String?
     /// What was read of the plugins' manifests, by folder: what counts when one cannot be used any more.
     var manifests: [String: ManifestSummary] = [:]
+    /// What the mesh file says that is hardly meant; told at the start.
+    var warnings: [String] = []
     /// libzmq's threads: one per gigabyte a second.
     public var ioThreadCount = 1
 
@@ -58,6 +60,7 @@ public struct BrokerConfiguration: Sendable {
         balances = file.balances
         meshFilePath = file.path
         manifests = file.manifests
+        warnings = file.warnings
         if let tcp = file.tcp { self.tcp = TCP(listen: tcp.listen, key: try KeyFile(reading: tcp.key)) }
     }
 

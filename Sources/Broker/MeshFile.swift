@@ -42,6 +42,8 @@ public struct MeshFile: Sendable {
     public internal(set) var plugins: [PluginEntry] = []
     /// Plugins that are listed, but whose manifests cannot be used.
     public internal(set) var leftOut: [LeftOutPlugin] = []
+    /// What is no problem, but hardly meant.
+    public internal(set) var warnings: [String] = []
     /// What was read of each manifest, by its folder.
     var manifests: [String: ManifestSummary] = [:]
     /// Whether a manifest that cannot be used is a problem of the file.
@@ -93,7 +95,9 @@ public struct MeshFile: Sendable {
         if let name = fields["mesh"].name("name of a mesh") { mesh = name }
         readBroker(fields["broker"])
         readPrincipals(fields["principals"])
-        readPlugins(fields["plugins"], folder: fields["pluginsFolder"], grants: readGrants(fields["grants"]))
+        let grants = readGrants(fields["grants"])
+        readPlugins(fields["plugins"], folder: fields["pluginsFolder"], grants: grants)
+        warnOfUnknown(grants)
         readUsers(fields["users"])
         readRules(fields["rules"])
         for entry in fields["services"].entries() {
@@ -117,6 +121,17 @@ public struct MeshFile: Sendable {
         } catch {
             field.report("the grants file cannot be used: \(error)")
             return GrantsFile()
+        }
+    }
+
+    /// A grant for a name that no plugin has is for nobody: perhaps the plugin is called otherwise.
+    private mutating func warnOfUnknown(_ grants: GrantsFile) {
+        let names = plugins.map(\.name)
+        // What a plugin is called whose manifest cannot be read stands there; it is mostly called like its folder.
+        let others = leftOut.compactMap { $0.folder.split(separator: "/").last.map(String.init) }
+        for name in grants.plugins.keys.sorted() where !names.contains(name) && !others.contains(name) {
+            let near = nearest(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+            warnings.append("\(grantsPath) grants something to \(name), but no plugin is called so\(near)")
         }
     }
 

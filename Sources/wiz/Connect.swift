@@ -2,6 +2,7 @@
 // the socket's file is looked at before anything waits.
 
 import ArgumentParser
+import Broker
 import Glibc
 import Logging
 import MeshClient
@@ -104,11 +105,23 @@ struct BrokerOptions: ParsableArguments {
         }
     }
 
+    /// What to type when the mesh file of this folder names a run folder in which somebody listens.
+    private static func runFolderHere(_ endpoint: String) -> String? {
+        guard let path = MeshPlace.fileHere, let file = try? MeshFile(reading: path, after: nil),
+            let folder = file.runFolder.map(absolutePath), case let other = "ipc://\(folder)/mesh.sock",
+            other != endpoint,
+            access(folder + "/mesh.sock", F_OK) == 0
+        else { return nil }
+        return "export WIZ_RUN=\(folder)"
+    }
+
     static func noBroker(_ endpoint: String, _ reason: String?) -> CommandFailure {
         CommandFailure(
             .noBroker,
             "no broker at \(endpoint)" + (reason.map { ": \($0)" } ?? ""),
-            hint: "Start one with `wiz up` or `wizmesh-broker --mesh mesh.yaml`."
+            hint: (runFolderHere(endpoint).map { "The mesh file of this folder has its broker elsewhere: \($0)\n" }
+                ?? "")
+                + "Start one with `wiz up` or `wizmesh-broker --mesh mesh.yaml`."
                 + "\nIf one runs elsewhere, name it: --endpoint ipc:///path/mesh.sock, or set WIZ_ENDPOINT or WIZ_RUN."
         )
     }

@@ -31,7 +31,7 @@ enum WizExit: Int32, CaseIterable {
         case .deadline: "a clock of the call ran out"
         case .unavailable: "no worker can take it now, or the worker was lost; it may be tried again"
         case .invalidArgument: "the arguments, the mesh file or the manifest are wrong"
-        case .pluginFailed: "a plugin could not be started"
+        case .pluginFailed: "a plugin could not be started, or a check of `wiz conformance` failed"
         case .interrupted: "Ctrl-C, before it was done"
         }
     }
@@ -93,6 +93,9 @@ struct CommandFailure: Error, CustomStringConvertible {
             details: details
         )
     }
+
+    /// The user has ended it, and knows.
+    static let interrupted = CommandFailure(.interrupted, "interrupted")
 
     var description: String { hint.isEmpty ? message : "\(message)\n\(hint)" }
 

@@ -51,7 +51,7 @@ enum Interrupts {
         do {
             return try await task.value
         } catch {
-            if flag.isRaised { throw CommandFailure(.interrupted, "interrupted") }
+            if flag.isRaised { throw CommandFailure.interrupted }
             throw error
         }
     }

@@ -46,6 +46,24 @@ extension MeshConnection {
         return offers
     }
 
+    /// Whether a method answers with a stream of replies.
+    func answersWithStream(_ target: CallTarget) async -> Bool {
+        guard !target.isCapability, let services = try? await list("services") else { return false }
+        return services.contains { service in
+            service.text("service") == target.name
+                && (service["methods"]?.items ?? []).contains {
+                    $0.text("name") == target.method && $0["replyStream"]?.boolean == true
+                }
+        }
+    }
+
+    /// What to type when a service was not found.
+    func serviceSuggestion(_ name: String) async -> String {
+        let names = ((try? await list("services")) ?? []).map { $0.text("service") }
+        if let near = names.contains(name) ? nil : nearest(to: name, among: names) { return "Did you mean \(near)?" }
+        return "`wiz services` lists what there is."
+    }
+
     /// What to type when a service or a method was not found: the nearest name there is, or the list.
     func suggestion(for target: CallTarget) async -> String? {
         guard !target.isCapability, let services = try? await list("services"), !services.isEmpty else { return nil }

@@ -32,10 +32,9 @@ struct OutputOptions: ParsableArguments {
 /// Tells a failure on standard error: what happened, and below it what to type next.
 func tell(_ failure: CommandFailure, asJSON: Bool) {
     let terminal = Terminal.errors
-    guard !asJSON else {
-        terminal.line(failure.json.json)
-        return
-    }
+    guard !asJSON else { return terminal.line(failure.json.json) }
+    // Who types Ctrl-C knows.
+    guard failure.message != CommandFailure.interrupted.message else { return }
     let style = terminal.style
     var text = style.red("error:") + " " + clean(failure.message, keepingLines: true) + "\n"
     if !failure.hint.isEmpty {

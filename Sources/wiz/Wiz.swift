@@ -48,6 +48,7 @@ struct Wiz: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let asJSON = CommandLine.arguments.contains("--json")
         do {
+            if !CreatePlugin.isMeant { try demandCommand(CommandLine.arguments.dropFirst()) }
             var command = CreatePlugin.isMeant ? try CreatePlugin.parseAsRoot() : try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -60,6 +61,32 @@ struct Wiz: AsyncParsableCommand {
             MeshConnection.flush()
             Glibc.exit(code)
         }
+    }
+
+    /// Refuses a command that there is not, with the one that may have been meant.
+    private static func demandCommand(_ arguments: ArraySlice<String>) throws(CommandFailure) {
+        var command: any ParsableCommand.Type = Wiz.self
+        var words = ["wiz"]
+        for argument in arguments {
+            let inner = command.configuration.subcommands
+            guard !inner.isEmpty, !argument.hasPrefix("-"), argument != "help" else { return }
+            if let found = inner.first(where: { names(of: $0).contains(argument) }) {
+                command = found
+                words.append(argument)
+                continue
+            }
+            let name = words.joined(separator: " ")
+            throw CommandFailure(
+                .usage,
+                "\(name) has no command \(argument)",
+                hint: nearest(to: argument, among: inner.flatMap { names(of: $0) })
+                    .map { "Did you mean `\(name) \($0)`?" } ?? "`\(name) --help` lists them."
+            )
+        }
+    }
+
+    private static func names(of command: any ParsableCommand.Type) -> [String] {
+        [command._commandName] + command.configuration.aliases
     }
 
     /// Tells a failure, and the code to exit with.
@@ -78,6 +105,10 @@ struct Wiz: AsyncParsableCommand {
         default: break
         }
         let code = exitCode(for: error)
+        if asJSON, code == .validationFailure {
+            tell(CommandFailure(.usage, message(for: error), hint: "`--help` tells what to type."), asJSON: true)
+            return .usage
+        }
         let text = fullMessage(for: error)
         if code == .success {
             Terminal.output.line(text)

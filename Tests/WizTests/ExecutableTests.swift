@@ -1,7 +1,10 @@
 // The built executable: standard input and output, and exit codes.
 
+import ArgumentParser
 import Glibc
 import Testing
+
+@testable import wiz
 
 struct ExecutableTests {
     private func run(_ arguments: String, input: String = "") throws -> (output: String, code: Int32) {
@@ -52,6 +55,17 @@ struct ExecutableTests {
         #expect(try run("--help").code == 0)
     }
 
+    @Test func `a file or a folder that is not there is exit code 4`() throws {
+        for command in [
+            "validate /nowhere", "validate /tmp", "conformance /tmp", "dev /tmp", "keys show /nowhere",
+            "up --mesh /nowhere", "up /nowhere", "host /nowhere", "host --mesh /nowhere", "grants --mesh /nowhere",
+        ] {
+            let (output, code) = try run(command)
+            #expect(code == 4, "\(command): \(output)")
+            #expect(output.hasPrefix("error: "), "\(output)")
+        }
+    }
+
     @Test func `a broker that is not there is exit code 3 and told with what to type`() throws {
         let (output, code) = try run("services --endpoint ipc:///tmp/wiz-nobody-here/mesh.sock")
         #expect(code == 3)
@@ -61,15 +75,38 @@ struct ExecutableTests {
         #expect(json.output.hasPrefix(#"{"error":{"exit":3,"#))
     }
 
+    @Test func `a command that there is not is told with the one that may be meant`() throws {
+        let (output, code) = try run("servces")
+        #expect(
+            code == 2 && output.contains("wiz has no command servces")
+                && output.contains("Did you mean `wiz services`?")
+        )
+        let inner = try run("plugin stp echo")
+        #expect(inner.code == 2 && inner.output.contains("Did you mean `wiz plugin stop`?"))
+        #expect(try run("ls --help").code == 0)
+        #expect(try run("help services").code == 0)
+        let json = try run("grant --json")
+        #expect(json.code == 2 && json.output.hasPrefix(#"{"error":{"exit":2,"#))
+    }
+
+    @Test func `the help lists every command in one of its groups`() throws {
+        let configuration = Wiz.configuration
+        #expect(configuration.ungroupedSubcommands.isEmpty)
+        let help = try run("--help").output
+        for command in configuration.subcommands {
+            #expect(help.contains("\n  \(command._commandName)"), "\(command._commandName)")
+            #expect(command.configuration.abstract.hasSuffix("."))
+        }
+        let grouped = configuration.groupedSubcommands.flatMap(\.subcommands).map { $0._commandName }
+        #expect(Set(grouped).count == grouped.count)
+    }
+
     @Test func `every command prints its help`() throws {
-        for command in [
-            "up", "call", "services", "plugins", "sessions", "calls", "cancel", "sub", "pub", "events", "explain",
-            "drain", "kick", "reload", "keys", "bench", "semver", "doctor", "metrics", "info", "version",
-            "completions", "ticket", "describe", "validate", "schema", "exit-codes", "new", "dev", "host", "logs",
-            "why",
-            "conformance", "grants", "grant", "revoke", "plugin", "plugin start", "plugin stop", "plugin restart",
-            "plugin reset",
-        ] {
+        let commands = Wiz.configuration.subcommands.flatMap { command in
+            [command._commandName]
+                + command.configuration.subcommands.map { command._commandName + " " + $0._commandName }
+        }
+        for command in commands {
             let (output, code) = try run("\(command) --help")
             #expect(code == 0 && output.contains("USAGE: wiz \(command)"), "\(command)")
         }

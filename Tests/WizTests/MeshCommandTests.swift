@@ -100,6 +100,22 @@ struct MeshCommandTests {
         #expect(missing.code == 8 && missing.output.contains("It is granted: nothing."))
     }
 
+    @Test func `a grant for a name that no plugin has is told`() async throws {
+        let folder = try mesh("echo")
+        try folder.write("grants.yaml", "plugins:\n  ehco: { permissions: [storage] }\n")
+        let words = "grants.yaml grants something to ehco, but no plugin is called so; did you mean echo?"
+        try await WizProcess.beside(["up"], in: folder) { up in
+            try await up.see(words)
+            try await up.see("ready: mesh tests")
+            #expect(try await WizProcess.run("grants", in: folder).output.contains(words))
+            #expect(try await WizProcess.run("reload", in: folder).code == 0)
+            try await up.see(words)
+        }
+        let valid = try await WizProcess.run("validate", "mesh.yaml", in: folder)
+        #expect(valid.code == 0 && valid.output.contains(words))
+        #expect(try await WizProcess.run("doctor", in: folder).output.contains(words))
+    }
+
     // MARK: Plugins
 
     @Test func `plugins are stopped, started, restarted, reset and reloaded, and told of`() async throws {
@@ -162,7 +178,10 @@ struct MeshCommandTests {
             try await up.see("plugins/filesystem-access is left out: its manifest has problems")
             try await up.see("ready: mesh tests")
             #expect(try await WizProcess.run("call", "echo.about", in: folder).code == 0)
-            #expect(try await WizProcess.run("grants", in: folder).code == 0)
+            let grants = try await WizProcess.run("grants", in: folder)
+            #expect(grants.code == 0 && grants.output.contains("plugins/ui is left out"))
+            let why = try await WizProcess.run("why", "ui", in: folder)
+            #expect(why.code == 8 && why.output.contains("plugins/ui cannot be used"))
 
             // A manifest that breaks later stops neither its plugin nor what others want.
             try folder.write("plugins/echo/plugin.json", "{")
@@ -232,7 +251,59 @@ struct MeshCommandTests {
         }
     }
 
+    @Test func `what changes while plugins start is taken up, and one that was left out comes in`() async throws {
+        let folder = try mesh("echo", "ui")
+        try folder.write("plugins/ui/plugin.json", "{")
+        try await WizProcess.beside(["up", "--watch"], in: folder) { up in
+            try await up.see("plugins/ui is left out")
+            try folder.plugin("ui")
+            try await up.see("ready: mesh tests")
+            try await up.see("in force: ")
+            try await up.see("ui#1@1")
+            for generation in 2...4 {
+                try folder.write(
+                    "plugins/echo/plugin.json",
+                    try TestFolder.manifest("echo", version: "1.0.\(generation)")
+                )
+                try await up.see("echo 1.0.\(generation) reloaded: generation \(generation) serves")
+            }
+        }
+    }
+
     // MARK: Exit codes
+
+    @Test func `each end is told by the exit code`() async throws {
+        let folder = try mesh("echo")
+        try await WizProcess.beside(["up"], in: folder) { up in
+            try await up.see("ready: mesh tests")
+            for (command, words) in [
+                (["events"], "watching mesh.>"), (["sub", "a.>"], "listening to a.>"), (["logs", "-f"], "ready: echo"),
+            ] {
+                try await WizProcess.beside(command, in: folder, code: 130) { process in
+                    try await process.see(words)
+                }
+            }
+            let stream = try await WizProcess.run("call", "echo.count", #"{"to":2}"#, in: folder)
+            #expect(stream.code == 1 && stream.output.contains("add --stream"))
+            for command in ["cancel", "drain", "kick", "describe", "reload"] {
+                let (output, code) = try await WizProcess.run(command, "99", in: folder)
+                #expect(code == 4 && output.contains("→"), "\(command): \(output)")
+            }
+            #expect(try await WizProcess.run("drain", "echo#1", in: folder).code == 0)
+        }
+    }
+
+    @Test func `a broker in the run folder that the mesh file names is hinted at`() async throws {
+        let folder = try mesh("echo", more: "broker: { run: own }\n")
+        let variables = ["XDG_RUNTIME_DIR=\(folder.path)"]
+        let up = try WizProcess(["up"], in: folder, environment: variables)
+        try await up.see("WIZ_ENDPOINT=ipc://\(folder.path)/own/mesh.sock wiz services")
+        let services = try WizProcess(["services"], in: folder, environment: variables)
+        #expect(try await services.end() == 3)
+        #expect(services.output.contains("export WIZ_RUN=\(folder.path)/own"))
+        up.signal(SIGTERM)
+        #expect(try await up.end() == 0)
+    }
 
     @Test func `Ctrl-C before everything is ready is told by the exit code`() async throws {
         let folder = try TestFolder()

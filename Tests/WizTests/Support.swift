@@ -127,12 +127,17 @@ final class WizProcess: Sendable {
     /// Everything that it wrote.
     var output: String { state.withLock { $0.output } }
 
-    /// Starts it in a folder, with a run folder there.
-    init(_ arguments: [String], in folder: TestFolder, at place: String? = nil) throws {
+    /// Starts it in a folder, with a run folder there unless the environment is to say otherwise.
+    init(
+        _ arguments: [String],
+        in folder: TestFolder,
+        at place: String? = nil,
+        environment: [String]? = nil
+    ) throws {
         let program = try Built.program("wiz")
         let shell = ["sh", "-c", #"cd "$1" && shift && exec "$@""#, "sh", place ?? folder.path, program]
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        let environment = ["PATH=\(path)", "WIZ_RUN=\(folder.path)/run", "NO_COLOR=1"]
+        let environment = ["PATH=\(path)", "NO_COLOR=1"] + (environment ?? ["WIZ_RUN=\(folder.path)/run"])
         (process, source) = try Self.spawning.withLock { _ in try Self.spawn(shell + arguments, environment) }
         self.folder = folder
         // Reading blocks a thread, which is none of those that tests run on.

@@ -94,6 +94,35 @@ struct WatchTests {
         #expect(told == Set([files[0], files[2]]))
     }
 
+    @Test func `what is watched may be changed, and nothing is lost of what was watched before`() async throws {
+        let folder = try TestFolder()
+        let files = ["old", "new", "last"].map { folder.path + "/" + $0 }
+        let watcher = try FileWatcher(FilesPlan([files[0]]), timing: Self.timing)
+        for round in 0..<50 {
+            try folder.write("old", "\(round)")
+            try folder.write("new", "before it is watched \(round)")
+            try watcher.change { $0.files = [files[0], files[1]] }
+            try watcher.change { $0.files = [files[0], files[2]] }
+        }
+        try folder.write("last", "1")
+        let told = try await paths(watcher, until: files[2])
+        #expect(told.subtracting([files[1]]) == [files[0], files[2]])
+    }
+
+    @Test func `a watcher that was stopped leaves the others alone`() async throws {
+        let folder = try TestFolder()
+        // Each lets go of its descriptors, which the next one gets.
+        for _ in 0..<20 {
+            let watcher = try FileWatcher(TreePlan(root: folder.path), timing: Self.timing)
+            watcher.stop()
+            for await _ in watcher.batches {}
+            let other = try FileWatcher(TreePlan(root: folder.path), timing: Self.timing)
+            withExtendedLifetime(watcher) {}
+            try writeFile([1], to: folder.at("file"))
+            #expect(try await paths(other, until: folder.at("file")) == [folder.path + "/file"])
+        }
+    }
+
     @Test func `it ends when it is stopped`() async throws {
         let folder = try TestFolder()
         let watcher = try FileWatcher(TreePlan(root: folder.path), timing: Self.timing)
@@ -106,5 +135,49 @@ struct WatchTests {
         try folder.plugin("echo")
         let manifest = try PluginManifest.load(folder: folder.path + "/plugins/echo", checking: .executable)
         #expect(manifest.programFiles(in: "/x") == ["/x/bin/echo"])
+    }
+}
+
+/// What an author changed, and what builds wrote.
+struct BuildTracesTests {
+    @Test func `what each build writes calls for no build any more, and what an author saves always does`() {
+        var traces = BuildTraces()
+        traces.programs = ["bin"]
+        var times: [String: Duration] = [:]
+        func changes(_ paths: Set<String>) -> Set<String> { traces.changes(paths) { times[$0] } }
+        #expect(changes(["a", "bin"]) == ["a"])
+        for build in 1...5 {
+            let begin = Duration.seconds(10 * build)
+            traces.buildBegins(at: begin)
+            traces.buildEnds(at: begin + .seconds(2))
+            times["made"] = begin + .seconds(1)
+            #expect(changes(["made", "bin"]) == (build < BuildTraces.proof ? ["made"] : []))
+            #expect(traces.newlyIgnored == (build == BuildTraces.proof ? ["made"] : []))
+            // The same once more, in another batch of the same build.
+            #expect(changes(["made"]) == (build < BuildTraces.proof ? ["made"] : []))
+            // What an author saves right after the build counts, as often as it happens.
+            times["a"] = begin + .seconds(2) + .milliseconds(1)
+            #expect(changes(["a"]) == ["a"])
+        }
+        // What is saved after a build is an author's, even where builds wrote it.
+        times["made"] = .seconds(53)
+        #expect(changes(["made"]) == ["made"])
+        traces.buildBegins(at: .seconds(60))
+        traces.buildEnds(at: .seconds(61))
+        times["made"] = .seconds(61)
+        #expect(changes(["made"]) == ["made"])
+    }
+
+    @Test func `a file that is saved in two builds on end is the author's`() {
+        var traces = BuildTraces()
+        func build(at second: Int) {
+            traces.buildBegins(at: .seconds(second))
+            traces.buildEnds(at: .seconds(second))
+        }
+        for second in [1, 2, 4, 5] {
+            if second == 4 { build(at: 3) }
+            build(at: second)
+            #expect(traces.changes(["a"]) { _ in nil } == ["a"])
+        }
     }
 }

@@ -34,6 +34,7 @@ struct BrokerCommand: ParsableCommand {
         if check {
             guard let file else { throw ValidationError("--check needs --mesh FILE") }
             _ = try configuration(file)
+            for warning in file.warnings { print("warning: \(warning)") }
             print("\(file.path): good, with \(file.plugins.count) plugins")
             return
         }

@@ -126,7 +126,7 @@ public struct HostService: Sendable {
                 .failedPrecondition,
                 "\(plugin) was not reloaded: \(outcome.sentence)",
                 hint:
-                    "Grant it with `wiz grant \(plugin) \(permissions.joined(separator: " "))`; the old one serves on."
+                    "Grant it with `wiz grant \(plugin) \(permissions.joined(separator: " "))`."
             )
         case .failed(let reason, let lines):
             answer.outcome = "failed"

@@ -64,6 +64,9 @@ struct Call: AsyncParsableCommand {
             hints.append(suggestion)
         }
         if !error.hint.isEmpty { hints.append(error.hint) }
+        if error.status == .failedPrecondition, !stream, await mesh.answersWithStream(target) {
+            return CommandFailure(error, hint: "It answers with a stream of replies: add --stream.")
+        }
         if error.status == .deadlineExceeded, hints.isEmpty {
             hints.append("Give it more time with --deadline, or see what is busy with `wiz calls`.")
         }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ConfigDocument
 import MeshClient
+import MeshProtocol
 
 struct Cancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,7 +18,15 @@ struct Cancel: AsyncParsableCommand {
 
     func run() async throws {
         let answer = try await broker.withMesh { [call] mesh in
-            try await mesh.ask("cancel", .object(["call": .string(call)]))
+            do {
+                return try await mesh.ask("cancel", .object(["call": .string(call)]))
+            } catch let error as MeshError where [.invalidArgument, .notFound].contains(error.status) {
+                throw CommandFailure(
+                    .notFound,
+                    "no call \(call) is in flight",
+                    hint: "`wiz calls` lists those that are."
+                )
+            }
         }
         output.done(answer, "Call \(call) is cancelled.")
     }

@@ -5,6 +5,7 @@ import ConfigDocument
 import Glibc
 import Manifest
 import PluginHost
+import SemanticVersion
 
 struct Conformance: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -38,6 +39,7 @@ struct Conformance: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+        for folder in [folder] + with { try demandPlugin(in: folder) }
         let begin = ContinuousClock.now
         let settings = try settings()
         let subject: ConformanceSubject
@@ -54,6 +56,7 @@ struct Conformance: AsyncParsableCommand {
                 throw CommandFailure(.invalidArgument, "the plugin in \(folder) cannot be used: \(error)")
             }
         }
+        try demandProviders(subject.manifest, companions.map(\.manifest))
         var report = ConformanceReport(
             plugin: subject.manifest.name,
             version: "\(subject.manifest.version)",
@@ -88,6 +91,21 @@ struct Conformance: AsyncParsableCommand {
             config: config,
             launcher: launcher
         )
+    }
+
+    /// Refuses to wait for services that nobody will provide.
+    private func demandProviders(_ manifest: PluginManifest, _ others: [PluginManifest]) throws(CommandFailure) {
+        for need in manifest.requiredDependencies {
+            let isThere = others.flatMap(\.provides).contains { offer in
+                offer.service == need.service && need.range.contains(offer.version)
+            }
+            guard !isThere else { continue }
+            throw CommandFailure(
+                .notFound,
+                "\(manifest.name) needs \(need.service)@\(need.rangeText), which nobody provides here",
+                hint: "Run a plugin that does beside it: wiz conformance \(folder) --with FOLDER"
+            )
+        }
     }
 
     private func settings() throws(CommandFailure) -> JSON {

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ConfigDocument
 import MeshClient
+import MeshProtocol
 
 struct Describe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,7 +22,13 @@ struct Describe: AsyncParsableCommand {
         var entries: [JSON.Entry] = [.init(key: "service", value: .string(service))]
         if let version { entries.append(.init(key: "version", value: .string(version))) }
         let arguments = JSON.mapping(entries)
-        let answer = try await broker.withMesh { try await $0.ask("describe", arguments) }
+        let answer = try await broker.withMesh { [service] mesh in
+            do {
+                return try await mesh.ask("describe", arguments)
+            } catch let error as MeshError where error.status == .notFound {
+                throw CommandFailure(.notFound, error.message, hint: await mesh.serviceSuggestion(service))
+            }
+        }
         output.show(answer) { prettyJSON(answer.json, $0.style) + "\n" }
     }
 }

@@ -43,13 +43,8 @@ struct Dev: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        guard let path = resolved(folder), access(path + "/" + PluginManifest.fileName, F_OK) == 0 else {
-            throw CommandFailure(
-                .notFound,
-                "\(folder) has no \(PluginManifest.fileName)",
-                hint: "Make a plugin with `wiz new NAME`, or name its folder: wiz dev FOLDER."
-            )
-        }
+        try demandPlugin(in: folder)
+        let path = resolved(folder) ?? absolutePath(folder)
         let printer = LogPrinter(asJSON: output.json)
         let loop: DevLoop
         do { loop = try DevLoop(folder: path, printer: printer) } catch {
@@ -118,7 +113,7 @@ struct Dev: AsyncParsableCommand {
             let outcome = try await mesh.reloadPlugin(plugin.service, plugin.name, bound: .seconds(300)) { step in
                 printer.print(plugin.name, step.text("text"))
             }
-            printer.print("dev", reloadSentence(plugin.name, outcome), mark: .good)
+            printer.print("dev", outcomeSentence(plugin.name, "reloaded", outcome), mark: .good)
         } catch let error as MeshError {
             printer.print("dev", "\(error.message)", mark: .bad)
             if !error.hint.isEmpty { printer.print("dev", error.hint) }

@@ -29,14 +29,14 @@ struct Doctor: AsyncParsableCommand {
         findings.append(sandbox(isolation))
         if !output.json {
             let style = Terminal.output.style
-            for finding in findings { Terminal.output.write(finding.text(style)) }
+            let width = findings.map(\.subject.count).max() ?? 0
+            for finding in findings { Terminal.output.write(finding.text(style, width: width)) }
             show(isolation, style)
             let failed = findings.count { $0.verdict == .fail }
             let warned = findings.count { $0.verdict == .warn }
             Terminal.output.line(
-                failed > 0
-                    ? style.red("\(failed) failed") + (warned > 0 ? ", \(warned) warnings" : "")
-                    : style.green("all well") + (warned > 0 ? ", \(warned) warnings" : "")
+                (failed > 0 ? style.red("\(failed) failed") : style.green("nothing failed"))
+                    + (warned > 0 ? ", \(count(warned, "warning"))" : "")
             )
         } else {
             Terminal.output.line(
@@ -196,8 +196,8 @@ struct Doctor: AsyncParsableCommand {
         do { file = try MeshFile(reading: path) } catch {
             return error.problems.map { Finding(.fail, "mesh file", $0.description) }
         }
-        return [Finding(.ok, "mesh file", "\(path): mesh \(file.mesh), \(file.plugins.count) plugins")]
-            + file.plugins.flatMap { plugin(of: $0) }
+        return [Finding(.ok, "mesh file", "\(path): mesh \(file.mesh), \(count(file.plugins.count, "plugin"))")]
+            + file.warnings.map { Finding(.warn, "mesh file", $0) } + file.plugins.flatMap { plugin(of: $0) }
     }
 
     private func plugin(of entry: PluginEntry) -> [Finding] {
@@ -218,12 +218,12 @@ struct Doctor: AsyncParsableCommand {
                     Finding(
                         .warn,
                         name,
-                        "it asks for \(asked.joined(separator: ", ")), which the mesh file does not grant",
-                        "grant: { permissions: [\(asked.joined(separator: ", "))] }   (at \(entry.origin))"
+                        "it asks for \(asked.joined(separator: ", ")), which is not granted",
+                        "wiz grant \(entry.name) \(asked.joined(separator: " "))"
                     )
                 ]
             }
-            return [Finding(.ok, name, "\(manifest.version), \(Self.count(entry))")]
+            return [Finding(.ok, name, "\(manifest.version), \(Self.instances(entry))")]
         } catch let errors as ConfigErrors {
             return errors.problems.map { Finding(.fail, name, $0.description) }
         } catch {
@@ -231,10 +231,10 @@ struct Doctor: AsyncParsableCommand {
         }
     }
 
-    private static func count(_ entry: PluginEntry) -> String {
+    private static func instances(_ entry: PluginEntry) -> String {
         guard let instances = entry.instances else { return "as many instances as its manifest says" }
         let (least, most) = (instances.lowerBound, instances.upperBound)
-        return least == most ? "\(least) instances" : "\(least) to \(most) instances"
+        return least == most ? count(least, "instance") : "\(least) to \(most) instances"
     }
 
     private func reach() async -> Finding {
@@ -284,14 +284,14 @@ private struct Finding: Sendable {
         ])
     }
 
-    func text(_ style: Style) -> String {
+    func text(_ style: Style, width: Int) -> String {
         let mark =
             switch verdict {
             case .ok: style.green("ok  ")
             case .warn: style.yellow("warn")
             case .fail: style.red("fail")
             }
-        var line = "\(mark)  \(style.bold(pad(subject, to: 16)))  \(clean(text))\n"
+        var line = "\(mark)  \(style.bold(pad(subject, to: width)))  \(clean(text))\n"
         for advice in advice.split(separator: "\n") {
             line += "      " + style.cyan("→") + " \(clean(String(advice)))\n"
         }

@@ -7,7 +7,7 @@ import MeshClient
 struct Drain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let a session finish its calls and leave.",
-        discussion: "It gets no new calls; after the grace its session is ended. `wiz plugins` shows the numbers."
+        discussion: "It gets no new calls; after the grace its session is ended. `wiz sessions` shows what to type."
     )
 
     @Argument(help: "The session's number, or a plugin's name for all its sessions.")
@@ -43,18 +43,27 @@ struct Drain: AsyncParsableCommand {
 extension MeshConnection {
     /// The numbers of sessions: one given as a number, or all of a name.
     func sessionNumbers(of text: String) async throws -> [Int64] {
-        if let number = Int64(text) { return [number] }
-        let parts = text.split(separator: "#", maxSplits: 1).map(String.init)
         let numbers = try await list("sessions").filter { session in
-            session.text("name") == parts[0] && (parts.count < 2 || session.text("instance") == parts[1])
+            let title = session.sessionTitle
+            // "echo" is all of echo's, "echo#1" its first process, of whichever generation.
+            return text == "\(session.number("session"))" || text == title || text == session.text("name")
+                || title.hasPrefix(text + "@")
         }.map { $0.number("session") }
         guard !numbers.isEmpty else {
             throw CommandFailure(
                 .notFound,
-                "no session is called \(text)",
-                hint: "`wiz sessions` lists them; type a number, a name or name#instance."
+                Int64(text) == nil ? "no session is called \(text)" : "there is no session \(text)",
+                hint: "`wiz sessions` lists them; type a number, a name, or a process such as echo#1."
             )
         }
         return numbers
+    }
+}
+
+extension JSON {
+    /// What a session is called: its name, with its label where it has one.
+    var sessionTitle: String {
+        let (name, label) = (text("name"), text("instance"))
+        return label.isEmpty || label == name ? name : label.hasPrefix(name + "#") ? label : name + "#" + label
     }
 }

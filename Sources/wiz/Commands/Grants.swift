@@ -23,7 +23,7 @@ struct Grants: AsyncParsableCommand {
     func run() async throws {
         let place = try await place.place()
         let shown =
-            plugins.isEmpty ? place.plugins : try plugins.map { try GrantChange($0, in: place).plugin }
+            plugins.isEmpty ? place.plugins : try plugins.map { try place.required($0) }
         var table = Table([
             .text("PLUGIN") { $0.bold($1) }, .text("PERMISSION"), .text("ASKED"), .text("VERDICT") { $0.verdict($1) },
             .text("REACHES"), .text("REASON"),
@@ -35,12 +35,17 @@ struct Grants: AsyncParsableCommand {
                 ])
             }
         }
+        let warnings = place.leftOut.map(\.description) + place.warnings
         output.show(
-            .object(["file": .string(place.grantsPath), "plugins": .list(shown.map(\.grantJSON))]),
+            .object([
+                "file": .string(place.grantsPath), "plugins": .list(shown.map(\.grantJSON)),
+                "warnings": .list(warnings.map { .string($0) }),
+            ]),
             table,
             empty: "No plugin asks for anything."
         )
         guard !output.json else { return }
+        for warning in warnings { note(warning) }
         for plugin in shown {
             let missing = plugin.permissions?.missingNames ?? []
             if !missing.isEmpty {

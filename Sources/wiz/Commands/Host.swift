@@ -4,6 +4,7 @@ import ArgumentParser
 import Broker
 import ConfigDocument
 import Glibc
+import Manifest
 import MeshProtocol
 
 struct Host: AsyncParsableCommand {
@@ -57,20 +58,14 @@ struct Host: AsyncParsableCommand {
     }
 
     private func readFile() throws(CommandFailure) -> MeshFile {
+        guard folders.isEmpty else {
+            var draft = MeshDraft(grantsRequested: false)
+            for folder in folders { try draft.add(folder) }
+            if let first = draft.leftOut.first { throw CommandFailure(invalid: first.problems, first.folder) }
+            return try draft.file(at: "./.wiz-host.yaml")
+        }
         let path = mesh ?? "mesh.yaml"
-        guard !folders.isEmpty || access(path, R_OK) == 0 else {
-            throw CommandFailure(
-                .notFound,
-                "the file \(path) cannot be read: \(String(cString: strerror(errno)))",
-                hint: "Name one with --mesh FILE, or name folders of plugins: wiz host plugins/echo."
-            )
-        }
-        do throws(ConfigErrors) {
-            guard !folders.isEmpty else { return try MeshFile(reading: path, after: nil) }
-            let plugins = JSON.list(folders.map { .object(["path": .string($0)]) })
-            return try MeshFile(text: JSON.object(["plugins": plugins]).json, path: "./command-line")
-        } catch {
-            throw CommandFailure(invalid: error, folders.isEmpty ? path : "the plugins")
-        }
+        try demandMeshFile(path, hint: "Name one with --mesh FILE, or name folders of plugins: wiz host plugins/echo.")
+        do { return try MeshFile(reading: path, after: nil) } catch { throw CommandFailure(invalid: error, path) }
     }
 }

@@ -61,7 +61,7 @@ struct Keys: AsyncParsableCommand {
                     key.publicKey + "\n"
                 }
             } catch {
-                throw CommandFailure(.failed, error.description)
+                throw CommandFailure(access(file, F_OK) == 0 ? .failed : .notFound, error.description)
             }
         }
     }

@@ -43,7 +43,7 @@ struct Logs: AsyncParsableCommand {
                 for process in plugin.item["processes"]?.items ?? [] { printer.makeRoom(for: process.text("instance")) }
             }
             let past = try await past(sources, mesh)
-            if past.isEmpty, !follow, !isQuiet { note("nothing has been written yet") }
+            if past.isEmpty, lines > 0, !follow, !isQuiet { note("nothing has been written yet") }
             for line in past { show(line, printer) }
             if follow { try await watch(sources, mesh, printer) }
         }
@@ -94,6 +94,7 @@ struct Logs: AsyncParsableCommand {
                 }
             }
             try await group.waitForAll()
+            try Task.checkCancellation()
         }
     }
 

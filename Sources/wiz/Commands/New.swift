@@ -111,7 +111,7 @@ struct NewOptions: ParsableArguments {
 
     private static func ask(_ what: String, or suggestion: String) throws -> String {
         Terminal.errors.write("\(what) [\(suggestion)]: ")
-        guard let line = readLine() else { throw CommandFailure(.interrupted, "interrupted") }
+        guard let line = readLine() else { throw CommandFailure(.usage, "the input ended before everything was asked") }
         let words = line.split(separator: " ", omittingEmptySubsequences: true)
         return words.isEmpty ? suggestion : words.joined(separator: " ")
     }

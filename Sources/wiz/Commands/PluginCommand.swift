@@ -14,7 +14,7 @@ struct PluginCommand: AsyncParsableCommand {
     struct Start: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Start plugins that were stopped.")
         @OptionGroup var order: PluginOrder
-        func run() async throws { try await order.run("start", "started") }
+        func run() async throws { try await order.run("start") }
     }
 
     struct Stop: AsyncParsableCommand {
@@ -23,7 +23,7 @@ struct PluginCommand: AsyncParsableCommand {
             discussion: "`wiz plugin start NAME` starts one again."
         )
         @OptionGroup var order: PluginOrder
-        func run() async throws { try await order.run("stop", "stopped") }
+        func run() async throws { try await order.run("stop") }
     }
 
     struct Restart: AsyncParsableCommand {
@@ -58,7 +58,12 @@ struct PluginOrder: ParsableArguments {
     @OptionGroup var output: OutputOptions
 
     /// Gives the order to the host of each plugin.
-    func run(_ method: String, _ done: String) async throws {
+    ///
+    /// - Parameters:
+    ///   - method: The host's method.
+    ///   - done: What was done to the plugin, where its state does not tell.
+    /// - Throws: what a host did not do.
+    func run(_ method: String, _ done: String? = nil) async throws {
         try await broker.withMesh { [self] mesh in
             let hosts = try await mesh.hosts()
             let hosted = try plugins.map { try hosts.required($0) }
@@ -72,9 +77,15 @@ struct PluginOrder: ParsableArguments {
                     bound: timeout.duration
                 )
                 progress.finish()
-                let state = answer.text("state")
-                output.done(answer, "\(plugin.name): \(done)" + (state.isEmpty ? "." : ", now \(state)."))
+                output.done(answer, sentence(plugin.name, answer, done))
             }
         }
+    }
+
+    private func sentence(_ plugin: String, _ answer: JSON, _ done: String?) -> String {
+        if !answer.text("outcome").isEmpty { return outcomeSentence(plugin, done ?? "", answer) }
+        let state = answer.text("state")
+        return "\(plugin): " + [done, state.isEmpty ? nil : "now \(state)"].compactMap(\.self).joined(separator: ", ")
+            + "."
     }
 }

@@ -58,7 +58,7 @@ struct Reload: AsyncParsableCommand {
             )
         }
         progress.finish()
-        output.done(outcome, reloadSentence(plugin.name, outcome))
+        output.done(outcome, outcomeSentence(plugin.name, "reloaded", outcome))
     }
 }
 

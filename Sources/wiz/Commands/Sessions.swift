@@ -18,9 +18,8 @@ struct Sessions: AsyncParsableCommand {
             .number("OFFENCES"),
         ])
         for item in items {
-            let instance = item.text("instance")
             table.add([
-                "\(item.number("session"))", item.text("name") + (instance.isEmpty ? "" : "#" + instance),
+                "\(item.number("session"))", item.sessionTitle,
                 item.text("principal"), item.text("state"), item["process"]?.plain ?? "-",
                 Units.text(.milliseconds(item.number("connectedMilliseconds"))), "\(item.number("callsMade"))",
                 "\(item.number("callsInFlight"))", "\(item.number("leasesHeld"))", "\(item.number("subscriptions"))",

@@ -62,7 +62,10 @@ struct EventArguments: ParsableArguments {
         defer { clock?.cancel() }
         do {
             let seen = try await withTaskCancellationHandler {
-                try await reading.value
+                let seen = try await reading.value
+                // What is ended by Ctrl-C ends by itself, too, when there is nothing to wait for.
+                try Task.checkCancellation()
+                return seen
             } onCancel: {
                 reading.cancel()
             }

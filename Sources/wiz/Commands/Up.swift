@@ -72,13 +72,7 @@ struct Up: AsyncParsableCommand {
     private func readFile() throws -> (MeshFile, [LeftOutPlugin]) {
         guard folders.isEmpty, folder.isEmpty else { return try readFolders() }
         let path = mesh ?? "mesh.yaml"
-        guard access(path, R_OK) == 0 else {
-            throw CommandFailure(
-                .notFound,
-                "the mesh file \(path) cannot be read: \(String(cString: strerror(errno)))",
-                hint: "Name one with --mesh FILE, or start plugins without one: wiz up plugins/echo."
-            )
-        }
+        try demandMeshFile(path, hint: "Name one with --mesh FILE, or start plugins without one: wiz up plugins/echo.")
         do {
             let file = strict ? try MeshFile(reading: path) : try MeshFile(reading: path, after: nil)
             return (file, file.leftOut)

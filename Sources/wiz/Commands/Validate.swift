@@ -18,9 +18,16 @@ struct Validate: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+        let isPlugin = isFolder(path) || path.split(separator: "/").last.map(String.init) == PluginManifest.fileName
+        if isFolder(path) {
+            try demandPlugin(in: path)
+        } else {
+            try demandMeshFile(path, hint: "Name a plugin's folder, or a mesh file.")
+        }
         do {
             let sentence: String
-            if isFolder(path) || path.hasSuffix(PluginManifest.fileName) {
+            var warnings: [String] = []
+            if isPlugin {
                 let folder = isFolder(path) ? path : String(path.dropLast(PluginManifest.fileName.count + 1))
                 let manifest = try PluginManifest.load(
                     folder: folder.isEmpty ? "." : folder,
@@ -29,9 +36,15 @@ struct Validate: AsyncParsableCommand {
                 sentence = "\(manifest.name) \(manifest.version) is valid."
             } else {
                 let file = try MeshFile(reading: path)
-                sentence = "\(path) is valid: mesh \(file.mesh), \(file.plugins.count) plugins."
+                sentence = "\(path) is valid: mesh \(file.mesh), \(count(file.plugins.count, "plugin"))."
+                warnings = file.warnings
             }
-            output.done(.object(["valid": .boolean(true), "problems": .list([]), "omitted": .integer(0)]), sentence)
+            let document = JSON.object([
+                "valid": .boolean(true), "problems": .list([]), "omitted": .integer(0),
+                "warnings": .list(warnings.map { .string($0) }),
+            ])
+            output.done(document, sentence)
+            for warning in warnings where !output.json { note(warning) }
         } catch {
             let errors = error
             if output.json {
@@ -42,6 +55,16 @@ struct Validate: AsyncParsableCommand {
             throw ExitCode(WizExit.invalidArgument.rawValue)
         }
     }
+}
+
+/// Refuses a folder that holds no plugin.
+func demandPlugin(in folder: String) throws(CommandFailure) {
+    guard access(folder + "/" + PluginManifest.fileName, F_OK) != 0 else { return }
+    throw CommandFailure(
+        .notFound,
+        "\(folder) has no \(PluginManifest.fileName)",
+        hint: "Make a plugin with `wiz new NAME`, or name the folder of one."
+    )
 }
 
 /// Whether a path leads to a folder.

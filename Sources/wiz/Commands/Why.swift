@@ -31,12 +31,12 @@ struct Why: AsyncParsableCommand {
         guard let path = mesh ?? MeshPlace.fileHere else { throw BrokerOptions.noBroker(broker.resolvedEndpoint, nil) }
         let place = try MeshPlace(reading: path)
         let offers = await offersElsewhere(place)
-        guard let explanation = place.resolution(elsewhere: offers).explanation(of: plugin) else {
+        let name = try place.required(plugin).name
+        guard let explanation = place.resolution(elsewhere: offers).explanation(of: name) else {
             throw CommandFailure(
-                .notFound,
-                "\(path) lists no plugin \(plugin)",
-                hint: nearest(to: plugin, among: place.plugins.map(\.name)).map { "Did you mean \($0)?" }
-                    ?? "It lists: \(place.plugins.map(\.name).joined(separator: ", "))."
+                .failed,
+                "nothing is known of \(name) here: its manifest is on another machine, or cannot be used",
+                hint: "Ask the mesh that runs it: wiz why \(name)"
             )
         }
         try tell(explanation.value)
@@ -49,6 +49,7 @@ struct Why: AsyncParsableCommand {
         return try await broker.withMesh { mesh in
             let hosts = try await mesh.hosts()
             guard !hosts.services.isEmpty else { return nil }
+            if hosts.plugin(name) == nil, let broken = await mesh.leftOut(name) { throw broken }
             let hosted = try hosts.required(name)
             let answer = try await mesh.askHost(hosted.service, "why", .object(["plugin": .string(hosted.name)]))
             let facts = ["state", "reason", "last", "underway"].compactMap { key in

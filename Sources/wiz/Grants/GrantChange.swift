@@ -11,17 +11,8 @@ struct GrantChange {
 
     /// Finds the plugin in the mesh file.
     init(_ name: String, in place: MeshPlace) throws(CommandFailure) {
-        guard let plugin = place.plugins.first(where: { $0.name == name }) else {
-            let names = place.plugins.map(\.name)
-            throw CommandFailure(
-                .notFound,
-                "\(place.path) lists no plugin \(name)",
-                hint: nearest(to: name, among: names).map { "Did you mean \($0)?" }
-                    ?? "It lists: \(names.sorted().joined(separator: ", "))."
-            )
-        }
         self.place = place
-        self.plugin = plugin
+        plugin = try place.required(name)
     }
 
     /// Refuses permissions that the plugin does not ask for, unless that is meant.

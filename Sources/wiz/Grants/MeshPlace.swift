@@ -26,6 +26,10 @@ struct MeshPlace {
     let path: String
     let grantsPath: String
     let plugins: [Plugin]
+    /// Listed plugins whose manifests cannot be used.
+    let leftOut: [LeftOutPlugin]
+    /// What the files say that is hardly meant.
+    let warnings: [String]
 
     /// The mesh file of this folder, if there is one.
     static var fileHere: String? { access("mesh.yaml", R_OK) == 0 ? "mesh.yaml" : nil }
@@ -33,9 +37,12 @@ struct MeshPlace {
     /// Reads a mesh file and what it names.
     init(reading path: String) throws(CommandFailure) {
         self.path = path
+        try demandMeshFile(path, hint: "Name one with --mesh FILE.")
         do {
             let file = try MeshFile(reading: path, after: nil)
             grantsPath = absolutePath(file.grantsPath)
+            leftOut = file.leftOut
+            warnings = file.warnings
             plugins = file.plugins.map { entry in
                 Plugin(
                     name: entry.name,
@@ -47,6 +54,23 @@ struct MeshPlace {
         } catch {
             throw CommandFailure(invalid: error, path)
         }
+    }
+
+    /// The plugin of a name.
+    ///
+    /// - Throws: that there is none, or that its manifest cannot be used.
+    func required(_ name: String) throws(CommandFailure) -> Plugin {
+        if let plugin = plugins.first(where: { $0.name == name }) { return plugin }
+        if let broken = leftOut.first(where: { $0.folder.split(separator: "/").last.map(String.init) == name }) {
+            throw CommandFailure(invalid: broken.problems, broken.folder)
+        }
+        let names = plugins.map(\.name)
+        throw CommandFailure(
+            .notFound,
+            "\(path) lists no plugin \(name)",
+            hint: nearest(to: name, among: names).map { "Did you mean \($0)?" }
+                ?? (names.isEmpty ? "It lists none." : "It lists: \(names.sorted().joined(separator: ", ")).")
+        )
     }
 
     /// Who could start, and why not.
@@ -99,6 +123,16 @@ struct MeshPlaceOptions: ParsableArguments {
     }
 }
 
+/// Refuses a mesh file that is not there.
+func demandMeshFile(_ path: String, hint: String) throws(CommandFailure) {
+    guard access(path, R_OK) != 0 else { return }
+    throw CommandFailure(
+        .notFound,
+        "the mesh file \(path) cannot be read: \(String(cString: strerror(errno)))",
+        hint: hint
+    )
+}
+
 extension CompletionKind {
     /// A mesh file.
     static var meshFile: CompletionKind { .file(extensions: ["yaml", "yml", "json"]) }
@@ -120,5 +154,20 @@ extension BrokerOptions {
     var isThere: Bool {
         guard resolvedEndpoint.hasPrefix("ipc://") else { return true }
         return (try? Self.lookFor(resolvedEndpoint)) != nil
+    }
+}
+
+extension MeshConnection {
+    /// Why a plugin is left out of the mesh that runs, if its mesh file is on this machine and lists it.
+    func leftOut(_ name: String) async -> CommandFailure? {
+        guard let path = try? await ask("info")["meshFile"]?.string, access(path, R_OK) == 0,
+            let place = try? MeshPlace(reading: path), !place.plugins.contains(where: { $0.name == name })
+        else { return nil }
+        do throws(CommandFailure) {
+            _ = try place.required(name)
+            return nil
+        } catch {
+            return error.exit == .invalidArgument ? error : nil
+        }
     }
 }

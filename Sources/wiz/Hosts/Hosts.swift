@@ -154,10 +154,10 @@ extension MeshConnection {
     }
 }
 
-/// The one sentence that tells a reload's outcome.
-func reloadSentence(_ plugin: String, _ outcome: JSON) -> String {
+/// The one sentence that tells what came of a reload, or of a restart.
+func outcomeSentence(_ plugin: String, _ done: String, _ outcome: JSON) -> String {
     guard outcome.text("outcome") == "promoted" else { return "\(plugin): \(outcome.text("text"))" }
     let version = outcome["version"]?.string.map { " \($0)" } ?? ""
     let time = outcome["milliseconds"]?.integer.map { ", after \(Units.text(.milliseconds($0)))" } ?? ""
-    return "\(plugin)\(version) reloaded: generation \(outcome.number("generation")) serves\(time)."
+    return "\(plugin)\(version) \(done): generation \(outcome.number("generation")) serves\(time)."
 }

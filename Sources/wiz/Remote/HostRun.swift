@@ -80,6 +80,7 @@ final class HostRun: ForegroundRun {
         in folder: HostFolder,
         _ printer: LogPrinter
     ) throws -> HostRun {
+        for warning in file.warnings { printer.print("wiz", warning, mark: .warning) }
         let reader = MeshFileReader(file)
         let relay = try relay(to: broker.resolvedEndpoint, in: folder)
         let control = MeshControl(mesh, endpoint: relay?.endpoint, serverKey: mesh.configuration.keys?.server)

@@ -12,6 +12,7 @@ extension Template {
                 File(".gitignore", #"""
                 .build/
                 .swiftpm/
+                .wiz/
                 data/
                 run/
 
@@ -130,6 +131,7 @@ extension Template {
                 File(".gitignore", #"""
                 .build/
                 .swiftpm/
+                .wiz/
                 data/
                 run/
 
@@ -308,6 +310,7 @@ extension Template {
                 File(".gitignore", #"""
                 .build/
                 .swiftpm/
+                .wiz/
                 data/
                 run/
 
