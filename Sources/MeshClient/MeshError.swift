@@ -65,7 +65,11 @@ public struct MeshError: Error, Hashable, Sendable, CustomStringConvertible {
         if !origin.isEmpty { text += " (from \(origin))" }
         if isOutcomeUnknown { text += " (the work may have been done)" }
         if let retryAfter { text += " (retry after \(retryAfter))" }
-        if !hint.isEmpty { text += (text.hasSuffix(".") ? " " : ". ") + (hint.hasPrefix("wiz ") ? hint : hint.prefix(1).uppercased() + hint.dropFirst()) }
+        if !hint.isEmpty {
+            // A command keeps its small letter.
+            let sentence = hint.hasPrefix("wiz ") ? hint : hint.prefix(1).uppercased() + hint.dropFirst()
+            text += (text.hasSuffix(".") ? " " : ". ") + sentence
+        }
         return text
     }
 
