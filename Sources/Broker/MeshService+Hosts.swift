@@ -121,17 +121,15 @@ extension MeshService {
             var expectation: UInt64
         }
         let expectation = try arguments.read(
-            #"{"owner": plugin, "mode": "lazy" | "park", "services": [{"service": name, "version": version, "methods":"#
+            #"{"owner": plugin, "services": [{"service": name, "version": version, "methods":"#
                 + #" [{"name": name, "permissions": [name]?, "idempotent": bool?, "timeoutMilliseconds": number?,"#
                 + #" "stream": "request" | "reply" | "both"?}], "attributes": {name: text}?, "capabilities": [tag]?,"#
                 + #" "queue": number?}]}"#,
-            keys: ["owner", "mode", "services"]
+            keys: ["owner", "services"]
         ) { fields -> Expectation? in
             let owner = fields["owner"].required().string(allowsEmpty: false, maximumLength: WireLimits.nameByteCount)
-            let mode: Expectation.Mode? = fields["mode"].required().oneOf()
             let services = fields["services"].required().list(atLeast: 1, atMost: 256).compactMap { service($0) }
-            guard let owner, let mode else { return nil }
-            return Expectation(owner: owner, mode: mode, services: services)
+            return owner.map { Expectation(owner: $0, services: services) }
         }
         let result = try ask { loop in
             loop.core.expect(expectation, by: call.session, now: loop.now, into: &loop.outbox)

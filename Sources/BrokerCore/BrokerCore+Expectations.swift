@@ -54,7 +54,6 @@ extension BrokerCore {
         }
         let standing = StandingExpectation(
             owner: expectation.owner,
-            mode: expectation.mode,
             session: session,
             pools: pools
         )
@@ -203,7 +202,6 @@ extension BrokerCore {
                     Attribute(name: "service", value: slot.service),
                     Attribute(name: "version", value: slot.versionText),
                     Attribute(name: "waiting", value: String(slot.queue.count)),
-                    Attribute(name: "mode", value: expectation.mode.rawValue),
                     Attribute(name: "expectation", value: String(latent.expectation)),
                 ],
                 isCounted: false,

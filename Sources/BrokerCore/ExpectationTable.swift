@@ -6,14 +6,6 @@ import SemanticVersion
 
 /// What a host says that it can start.
 public struct Expectation: Hashable, Sendable {
-    /// Why nobody provides it now.
-    public enum Mode: String, CaseIterable, Hashable, Sendable {
-        /// It is started when it is called for.
-        case lazy
-        /// It is about to come back, as in a reload that cannot overlap.
-        case park
-    }
-
     /// A service that it will provide.
     public struct Service: Hashable, Sendable {
         /// The service.
@@ -48,14 +40,11 @@ public struct Expectation: Hashable, Sendable {
 
     /// Whom to start: the plugin, which is also the principal that must be allowed to provide the services.
     public var owner: String
-    /// Why nobody provides it now.
-    public var mode: Mode
     /// What it will provide.
     public var services: [Service]
     /// Describes what can be started.
-    public init(owner: String, mode: Mode, services: [Service]) {
+    public init(owner: String, services: [Service]) {
         self.owner = owner
-        self.mode = mode
         self.services = services
     }
 }
@@ -63,7 +52,6 @@ public struct Expectation: Hashable, Sendable {
 /// One expectation that stands.
 struct StandingExpectation {
     var owner: String
-    var mode: Expectation.Mode
     var session: SessionIndex
     var pools: [PoolIndex]
 }

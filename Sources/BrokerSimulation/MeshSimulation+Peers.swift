@@ -61,8 +61,7 @@ extension MeshSimulation {
             capabilities: model.capabilities,
             queueCount: random.once(in: 3) ? random.pick(0...3) : nil
         )
-        let mode = random.once(in: 2) ? Expectation.Mode.lazy : .park
-        let expectation = Expectation(owner: "worker-0", mode: mode, services: [service])
+        let expectation = Expectation(owner: "worker-0", services: [service])
         let id = SessionID(rawValue: host.session)
         note("\(host.name) can start \(model.service)@\(model.version)")
         if case .success(let number) = core.expect(expectation, by: id, now: instant, into: &outbox) {

@@ -18,7 +18,6 @@ struct ExpectationTests {
     ) throws -> UInt64 {
         let expectation = Expectation(
             owner: "echo",
-            mode: .lazy,
             services: [
                 Expectation.Service(
                     service: "echo",
@@ -186,7 +185,7 @@ struct ExpectationTests {
         let host = try bench.peer("host", .key(principal: "machine-a"))
         func ask(_ service: String, _ owner: String) -> Status? {
             let services = [Expectation.Service(service: service, version: "1.0.0", methods: [])]
-            let expectation = Expectation(owner: owner, mode: .park, services: services)
+            let expectation = Expectation(owner: owner, services: services)
             let result = bench.run { $0.expect(expectation, by: host.session, now: $1, into: &$2) }
             if case .failure(let failure) = result { return failure.status }
             return nil

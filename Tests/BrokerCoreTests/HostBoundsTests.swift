@@ -69,7 +69,7 @@ struct HostBoundsTests {
             version: "1.0.0",
             methods: [MethodDescription(name: "run")]
         )
-        let expectation = Expectation(owner: owner, mode: .lazy, services: [service])
+        let expectation = Expectation(owner: owner, services: [service])
         return bench.run { $0.expect(expectation, by: host.session, now: $1, into: &$2) }
     }
 

@@ -63,7 +63,7 @@ import ZeroMQ
             var host = try TestPeer(broker.endpoints[0])
             try host.hello("host")
             let services = #"[{"service": "echo", "version": "1.0.0", "methods": [{"name": "run", "stream": "none"}]}]"#
-            let order = #"{"owner": "echo", "mode": "lazy", "services": \#(services)}"#
+            let order = #"{"owner": "echo", "services": \#(services)}"#
             #expect(try expectEnd(host.ask("mesh", "expect", order, id: 1)) == #"{"expectation":1}"#)
             var caller = try TestPeer(broker.endpoints[0])
             try caller.hello("caller")

@@ -28,7 +28,7 @@ struct CoreReloadTests {
         rig.send(.launched(named("echo#1@2"), process: 12))
         #expect(
             rig.send(.ready(named("echo#1@2"))).texts
-                == ["expect 2 park things@1.1.0", "promote echo#1@2 for echo#1@1"]
+                == ["expect 2 things@1.1.0", "promote echo#1@2 for echo#1@1"]
         )
         rig.now = .milliseconds(120)
         let flip = rig.send(.promoted(plugin: "echo", generation: 2, problem: nil)).texts
@@ -191,7 +191,7 @@ struct CoreReloadTests {
         let ready = rig.send(.ready(named("echo#1@2"))).texts
         #expect(
             ready == [
-                "echo 1: generation 2 (version 1.1.0) serves", "expect 2 park things@1.1.0", "unexpect 1",
+                "echo 1: generation 2 (version 1.1.0) serves", "expect 2 things@1.1.0", "unexpect 1",
             ]
         )
     }

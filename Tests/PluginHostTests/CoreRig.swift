@@ -115,8 +115,8 @@ extension HostAction {
         case .promote(_, _, let labels, let retired, _, _):
             "promote \(labels.map(\.description).joined(separator: " "))"
                 + (retired.isEmpty ? "" : " for \(retired.map(\.description).joined(separator: " "))")
-        case .expect(_, let number, let mode, let services):
-            "expect \(number.value) \(mode.rawValue) "
+        case .expect(_, let number, let services):
+            "expect \(number.value) "
                 + services.map { "\($0.service)@\($0.version)" }.joined(separator: " ")
         case .unexpect(_, let number): "unexpect \(number.value)"
         case .tellExited(let label, _, let cause): "exited \(label): \(cause)"

@@ -33,7 +33,7 @@ struct CoreStartTests {
         #expect(rig.state("user") == "blocked: waits for things ^1.0.0 of provider")
         rig.send(.launched(named("provider#1@1"), process: 7))
         let actions = rig.send(.ready(named("provider#1@1"))).texts
-        #expect(actions == ["launch user#1@1 live r1", "expect 1 park things@1.0.0"])
+        #expect(actions == ["launch user#1@1 live r1", "expect 1 things@1.0.0"])
         rig.bringUp("user#1@1")
 
         #expect(rig.send(.stopAll).texts == ["terminate user#1@1", "unexpect 1"])

@@ -142,12 +142,8 @@ extension HostCore {
         guard candidates.allSatisfy(\.isReady) else { return }
         let retired = record.readyMembers.map(\.label)
         if plan.provides != record.expectation?.services, record.expectation != nil, !plan.provides.isEmpty {
-            let next = Expectation(
-                number: nextExpectation(),
-                mode: plan.isLazy ? .lazy : .park,
-                services: plan.provides
-            )
-            actions.append(.expect(plugin: name, next.number, next.mode, next.services))
+            let next = Expectation(number: nextExpectation(), services: plan.provides)
+            actions.append(.expect(plugin: name, next.number, next.services))
             update(name) { $0.reload?.expectation = next }
         }
         update(name) { record in

@@ -114,33 +114,31 @@ extension HostCore {
     /// Tells the broker for what calls may wait now.
     mutating func syncExpectation(_ name: String) {
         guard let record = records[name], record.reload?.phase != .promoting else { return }
-        let mode = expectationMode(name)
-        if let mode, mode == record.expectation?.mode, record.plan.provides == record.expectation?.services { return }
-        guard mode != nil || record.expectation != nil else { return }
+        let mayWait = callsMayWait(for: name)
+        if mayWait, record.plan.provides == record.expectation?.services { return }
+        guard mayWait || record.expectation != nil else { return }
         // While an exclusive reload runs the calls wait for what they were made for.
         if record.reload?.isExclusive == true, record.expectation != nil, !isStopping { return }
         var next: Expectation?
-        if let mode {
-            let expectation = Expectation(number: nextExpectation(), mode: mode, services: record.plan.provides)
-            actions.append(.expect(plugin: name, expectation.number, mode, expectation.services))
+        if mayWait {
+            let expectation = Expectation(number: nextExpectation(), services: record.plan.provides)
+            actions.append(.expect(plugin: name, expectation.number, expectation.services))
             next = expectation
         }
         if let previous = record.expectation { actions.append(.unexpect(plugin: name, previous.number)) }
         update(name) { $0.expectation = next }
     }
 
-    /// How calls may wait for a plugin; nil: they may not.
-    private mutating func expectationMode(_ name: String) -> ExpectationMode? {
+    /// True when calls may wait for a plugin: it starts with the first of them, or is away for a moment.
+    private mutating func callsMayWait(for name: String) -> Bool {
         guard let record = records[name], !isStopping, record.isListed, record.isWanted, record.left == nil,
             record.refusal == nil, record.plan.missingGrants.isEmpty, !record.plan.provides.isEmpty
-        else { return nil }
-        let mode = record.plan.isLazy ? ExpectationMode.lazy : .park
-        if record.hasReady { return mode }
-        guard record.plan.isLazy || record.hasBeenReady else { return nil }
+        else { return false }
+        if record.hasReady { return true }
+        guard record.plan.isLazy || record.hasBeenReady else { return false }
         guard record.supervision.quarantine == nil, record.supervision.notBefore - now <= timing.parkBound else {
-            return nil
+            return false
         }
-        if record.members.isEmpty, resolution().plugins[name]?.isBlocked ?? false { return nil }
-        return mode
+        return !record.members.isEmpty || !(resolution().plugins[name]?.isBlocked ?? false)
     }
 }

@@ -106,14 +106,6 @@ public enum LaunchStage: String, Hashable, Sendable {
     case shadow
 }
 
-/// How calls wait for a service without a provider.
-public enum ExpectationMode: String, Hashable, Sendable {
-    /// The plugin starts with the first of them.
-    case lazy
-    /// The plugin is away for a moment.
-    case park
-}
-
 /// Names an expectation between core and shell.
 public struct ExpectationNumber: Hashable, Sendable {
     /// The number.
@@ -140,7 +132,7 @@ public enum HostAction: Hashable, Sendable {
         reason: String
     )
     /// Let calls wait for these services while nobody provides them.
-    case expect(plugin: String, ExpectationNumber, ExpectationMode, [ProvidedService])
+    case expect(plugin: String, ExpectationNumber, [ProvidedService])
     /// Let no calls wait any more.
     case unexpect(plugin: String, ExpectationNumber)
     /// Tell the broker that a process has ended.

@@ -99,7 +99,6 @@ struct ReloadWish: Hashable {
 /// What the broker was told to let calls wait for.
 struct Expectation: Hashable {
     var number: ExpectationNumber
-    var mode: ExpectationMode
     var services: [ProvidedService]
 }
 

@@ -32,12 +32,7 @@ public protocol HostControl: Sendable {
     ) async -> String?
 
     /// Lets calls wait for services that nobody provides.
-    func expect(
-        _ plugin: String,
-        _ number: ExpectationNumber,
-        _ mode: ExpectationMode,
-        _ services: [ProvidedService]
-    ) async
+    func expect(_ plugin: String, _ number: ExpectationNumber, _ services: [ProvidedService]) async
 
     /// Lets no calls wait any more.
     func unexpect(_ number: ExpectationNumber) async

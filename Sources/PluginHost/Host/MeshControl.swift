@@ -19,7 +19,6 @@ public final class MeshControl: HostControl {
 
     private struct Standing {
         var plugin: String
-        var mode: ExpectationMode
         var services: [ProvidedService]
         /// The broker's number in the present session.
         var id: Int?
@@ -100,13 +99,8 @@ public final class MeshControl: HostControl {
     }
 
     /// `mesh.expect`; repeated by itself in each new session.
-    public func expect(
-        _ plugin: String,
-        _ number: ExpectationNumber,
-        _ mode: ExpectationMode,
-        _ services: [ProvidedService]
-    ) async {
-        standing.withLock { $0[number] = Standing(plugin: plugin, mode: mode, services: services) }
+    public func expect(_ plugin: String, _ number: ExpectationNumber, _ services: [ProvidedService]) async {
+        standing.withLock { $0[number] = Standing(plugin: plugin, services: services) }
         await place(number)
     }
 
@@ -116,7 +110,7 @@ public final class MeshControl: HostControl {
         }
         guard let order = standing.withLock({ $0[number] }) else { return }
         do {
-            let body = ExpectationOrder(order.plugin, order.mode, order.services)
+            let body = ExpectationOrder(order.plugin, order.services)
             let answer = try await ask("expect", body, as: Answer.self)
             let isWanted = standing.withLock { all in
                 all[number]?.id = answer.expectation
@@ -311,12 +305,11 @@ private struct ExpectationOrder: Encodable {
         var capabilities: [String]
     }
 
-    var owner, mode: String
+    var owner: String
     var services: [Service]
 
-    init(_ plugin: String, _ mode: ExpectationMode, _ services: [ProvidedService]) {
+    init(_ plugin: String, _ services: [ProvidedService]) {
         owner = plugin
-        self.mode = mode.rawValue
         self.services = services.map { service in
             Service(
                 service: service.service,

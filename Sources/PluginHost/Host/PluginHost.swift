@@ -214,7 +214,7 @@ public actor PluginHost {
         case .finished: break
         case .launch(let label, _, _): lane(label.plugin).yield(.action(action))
         case .tellExited(let label, _, _): lane(label.plugin).yield(.action(action))
-        case .drain(let plugin, _, _, _), .promote(let plugin, _, _, _, _, _), .expect(let plugin, _, _, _),
+        case .drain(let plugin, _, _, _), .promote(let plugin, _, _, _, _, _), .expect(let plugin, _, _),
             .unexpect(let plugin, _), .prepare(let plugin):
             lane(plugin).yield(.action(action))
         }
@@ -249,8 +249,7 @@ public actor PluginHost {
         case .promote(let plugin, let generation, let labels, let retired, let grace, let reason):
             let problem = await control.promote(labels, retire: retired, grace: grace, reason: reason)
             feed(.promoted(plugin: plugin, generation: generation, problem: problem))
-        case .expect(let plugin, let number, let mode, let services):
-            await control.expect(plugin, number, mode, services)
+        case .expect(let plugin, let number, let services): await control.expect(plugin, number, services)
         case .unexpect(_, let number): await control.unexpect(number)
         case .prepare(let plugin): feed(.prepared(plugin: plugin, await prepare(plugin)))
         case .terminate, .kill, .tell, .reloaded, .askLoad, .finished: break
