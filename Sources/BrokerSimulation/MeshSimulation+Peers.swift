@@ -97,13 +97,25 @@ extension MeshSimulation {
     mutating func arriveAtPeer(_ link: Int, _ header: Header, _ body: BodyLedger.Body?) {
         let peer = links[link].peer
         guard peers[peer].link == link else { return }
-        guard peers[peer].stoppedUntil < now else {
-            // One nanosecond later than anything that is to arrive then, so that order is kept.
-            let later = peers[peer].stoppedUntil + 1
-            links[link].lastArrivalAtPeer = max(links[link].lastArrivalAtPeer, later)
-            schedule(.atPeer(link: link, header, body), after: later - now)
+        // Behind what waits already, even if the clock has jumped over the moment at which the peer goes on.
+        guard peers[peer].stoppedUntil <= now, links[link].unread.isEmpty else {
+            links[link].unread.append((header, body))
             return
         }
+        read(header, body, link)
+    }
+
+    /// A peer that was stopped reads what has come in the meantime.
+    mutating func goOn(_ peer: Int) {
+        guard peers[peer].stoppedUntil <= now, let link = peers[peer].link else { return }
+        let unread = links[link].unread
+        links[link].unread = []
+        for (header, body) in unread where peers[peer].link == link { read(header, body, link) }
+        schedule(.act(peer: peer), after: 0)
+    }
+
+    private mutating func read(_ header: Header, _ body: BodyLedger.Body?, _ link: Int) {
+        let peer = links[link].peer
         switch header {
         case .welcome:
             peers[peer].isWelcome = true
@@ -308,11 +320,9 @@ extension MeshSimulation {
         case 2:
             let name = peers[peer].name
             note("\(name) stops")
-            // An odd moment, at which nothing else arrives.
-            let end = (now + UInt64(random.pick(100...6000)) * 1_000_000) / 1000 * 1000 + 1
-            peers[peer].stoppedUntil = max(peers[peer].stoppedUntil, end)
-            let pause = peers[peer].stoppedUntil - now
-            schedule(.goOn(peer: peer), after: pause)
+            let pause = UInt64(random.pick(100...6000)) * 1_000_000
+            peers[peer].stoppedUntil = max(peers[peer].stoppedUntil, now + pause)
+            schedule(.goOn(peer: peer), after: peers[peer].stoppedUntil - now)
         case 3:
             let jump = UInt64(random.pick(1...20_000)) * 1_000_000
             note("the clock jumps by \(jump / 1_000_000) ms")

@@ -202,9 +202,7 @@ public struct MeshSimulation: ~Copyable {
             schedule(.connect(peer: peer), after: pause)
         case .fault:
             break
-        case .goOn(let peer):
-            guard peers[peer].stoppedUntil <= now else { return }
-            schedule(.act(peer: peer), after: 0)
+        case .goOn(let peer): goOn(peer)
         }
     }
 
@@ -281,8 +279,7 @@ public struct MeshSimulation: ~Copyable {
         if case .call = header, peers[links[link].peer].isShadow, peers[links[link].peer].link == link {
             report.violations.append("\(peers[links[link].peer].name) got a call in shadow")
         }
-        // Strictly later than the last one, which may have been put off while others, sent before, are still on their way.
-        let at = max(now + delay(), links[link].lastArrivalAtPeer + 1)
+        let at = max(now + delay(), links[link].lastArrivalAtPeer)
         links[link].lastArrivalAtPeer = at
         schedule(.atPeer(link: link, header, body), after: at - now)
         return true

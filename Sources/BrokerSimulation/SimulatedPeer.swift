@@ -22,6 +22,8 @@ struct SimulatedLink {
     /// Frames keep their order: none arrives before the one sent before it.
     var lastArrivalAtBroker: UInt64 = 0
     var lastArrivalAtPeer: UInt64 = 0
+    /// What has come while the peer was stopped.
+    var unread: [(header: Header, body: BodyLedger.Body?)] = []
 }
 
 /// One process.
