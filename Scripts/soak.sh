@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A million calls, half of them ended by their deadline, and then a look at the broker: memory, descriptors and threads
-# must be back where they were. Then reloads of a plugin under constant load (RELOADS, RATE).
+# must be back where they were. Then reloads of a plugin under constant load (RELOADS, RATE), and what neighbours that
+# misbehave cost a plugin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +12,12 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/wizmesh-soak.XXXXXX")
 export WIZ_RUN=$work/run
 unset WIZ_ENDPOINT WIZ_TICKET
 mesh=
-finish() {
+stop_mesh() {
     [ -z "$mesh" ] || { kill -TERM "$mesh" 2>/dev/null || true; wait "$mesh" 2>/dev/null || true; }
+    mesh=
+}
+finish() {
+    stop_mesh
     rm -rf "$work"
 }
 trap finish EXIT
@@ -48,5 +53,8 @@ failed=0
 [ "$files" -le "$before_files" ] || { echo "soak: descriptors were left"; failed=1; }
 # 100 reloads under 2 000 calls/s, among them crashes in init and kills at the flip: nothing lost, nothing done twice.
 WIZ_RELOADS=${RELOADS:-100} WIZ_RATE=${RATE:-2000} swift test --filter ReloadUnderLoadTests || failed=1
+# What a plugin feels of neighbours that take memory, processors and processes without end, or are deaf to SIGTERM.
+stop_mesh
+Scripts/try-neighbours.sh || failed=1
 [ $failed -eq 0 ] && echo "soak: everything is back where it was"
 exit $failed
