@@ -66,7 +66,10 @@ struct Foreground: Sendable {
         let (happenings, happened) = Happenings.makeStream()
         let beginning = Task { try await begin() }
         let isToEnd = Latch()
+        Terminal.begin()
         Interrupts.handle { number in
+            // A closed window asks for an end, not for a reload.
+            let number = number == SIGHUP && Terminal.hasGone ? SIGTERM : number
             if number != SIGHUP {
                 if isToEnd.raise() { _exit(128 + number) }
                 beginning.cancel()
@@ -169,6 +172,7 @@ struct Foreground: Sendable {
         let clock = Task {
             try await Task.sleep(for: Self.stopBound)
             printer.print("wiz", "not everything stopped within \(Units.text(Self.stopBound))", mark: .bad)
+            LogPrinter.flush()
             _exit(WizExit.failed.rawValue)
         }
         await run.stop()

@@ -21,10 +21,19 @@ final class LogPrinter: Sendable {
     }
 
     let asJSON: Bool
+    /// Whether printing waits until the output takes it; who runs a mesh must not.
+    private let waits: Bool
     private let width = Atomic<Int>(8)
     private let progress = Mutex<Progress?>(nil)
+    private static let queue = OutputQueue()
 
-    init(asJSON: Bool) { self.asJSON = asJSON }
+    init(asJSON: Bool, waits: Bool = false) {
+        self.asJSON = asJSON
+        self.waits = waits
+    }
+
+    /// Waits a moment for what was printed to be written.
+    static func flush() { queue.flush(within: .seconds(2)) }
 
     /// The moving line that steps aside for log lines.
     func setProgress(_ progress: Progress?) { self.progress.withLock { $0 = progress } }
@@ -78,8 +87,10 @@ final class LogPrinter: Sendable {
 
     /// Prints text as it is.
     func write(_ text: String) {
-        let progress = progress.withLock { $0 }
-        if let progress { progress.write(text, to: .output) } else { Terminal.output.write(text) }
+        if waits { return Terminal.output.write(text) }
+        let leftOut = Self.queue.add(text, progress.withLock { $0 })
+        guard leftOut > 0 else { return }
+        print("wiz", "\(count(leftOut, "message")) before this were left out: the output took no more", mark: .warning)
     }
 
     private func now() -> UInt64 {

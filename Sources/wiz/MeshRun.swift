@@ -16,6 +16,8 @@ final class MeshRun: ForegroundRun {
     static let parts = "the plugins, then the broker"
 
     private let file: MeshFile
+    /// Whether there is a mesh file, and not only folders of plugins.
+    private let hasFile: Bool
     private let broker: Broker
     let printer: LogPrinter
     /// The host of the plugins.
@@ -26,6 +28,7 @@ final class MeshRun: ForegroundRun {
 
     private init(
         file: MeshFile,
+        hasFile: Bool,
         broker: Broker,
         printer: LogPrinter,
         mesh: MeshConnection,
@@ -33,6 +36,7 @@ final class MeshRun: ForegroundRun {
         ownFolder: String?
     ) {
         self.file = file
+        self.hasFile = hasFile
         self.ownFolder = ownFolder
         self.broker = broker
         self.printer = printer
@@ -53,6 +57,8 @@ final class MeshRun: ForegroundRun {
         do { configuration = try BrokerConfiguration(file) } catch {
             throw CommandFailure(.invalidArgument, error.description)
         }
+        // Without a mesh file there is nothing to read again.
+        if access(file.path, F_OK) != 0 { configuration.meshFilePath = nil }
         guard isAlone else { return try await begin(file, configuration, ownFolder: nil, printer) }
         let folder = try temporaryFolder()
         configuration.runFolder = folder
@@ -105,6 +111,7 @@ final class MeshRun: ForegroundRun {
             )
             return MeshRun(
                 file: file,
+                hasFile: configuration.meshFilePath != nil,
                 broker: broker,
                 printer: printer,
                 mesh: mesh,
@@ -171,6 +178,10 @@ final class MeshRun: ForegroundRun {
 
     func reload() async {
         do {
+            guard hasFile else {
+                printer.print("wiz", "there is no mesh file to read again; a plugin is reloaded by: wiz reload NAME")
+                return
+            }
             let changed = try broker.reload(file.path)
             let plugins = try await host.regrant()
             let all = changed + (plugins.isEmpty ? [] : ["plugins \(plugins.joined(separator: " "))"])

@@ -34,6 +34,19 @@ struct Terminal: Sendable {
         return Int(size.ws_col)
     }
 
+    /// The terminals that this process was started at.
+    private static let own = (STDIN_FILENO...STDERR_FILENO).filter { isatty($0) == 1 }
+
+    /// Notes which terminals there are.
+    static func begin() { _ = own }
+
+    /// Whether the terminal has gone, as when its window was closed.
+    static var hasGone: Bool {
+        var waits = own.map { pollfd(fd: $0, events: 0, revents: 0) }
+        return !waits.isEmpty && poll(&waits, nfds_t(waits.count), 0) > 0
+            && waits.contains { $0.revents & Int16(POLLHUP) != 0 }
+    }
+
     /// Writes text at once.
     func write(_ text: String) {
         var text = text
@@ -42,8 +55,11 @@ struct Terminal: Sendable {
             while !rest.isEmpty {
                 let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if count < 0 {
-                    if errno == EINTR || errno == EAGAIN { continue }
-                    return
+                    guard errno == EINTR || errno == EAGAIN else { return }
+                    // One that others have made non-blocking takes more when it can.
+                    var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&wait, 1, -1)
+                    continue
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             }

@@ -55,8 +55,10 @@ struct Wiz: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            LogPrinter.flush()
             MeshConnection.flush()
         } catch {
+            LogPrinter.flush()
             let code = finish(error, asJSON: asJSON).rawValue
             MeshConnection.flush()
             Glibc.exit(code)

@@ -1,5 +1,6 @@
 // The commands that steer a mesh, each against a mesh of real processes: `wiz up` with a mesh file in a folder of its own.
 
+import ConfigDocument
 import Glibc
 import Testing
 
@@ -290,6 +291,53 @@ struct MeshCommandTests {
                 #expect(code == 4 && output.contains("→"), "\(command): \(output)")
             }
             #expect(try await WizProcess.run("drain", "echo#1", in: folder).code == 0)
+        }
+    }
+
+    @Test func `a mesh goes on when nobody reads what it prints`() async throws {
+        let folder = try mesh("echo")
+        // What is printed goes into a pipe that holds one page, and nobody reads it.
+        let script =
+            "import fcntl, os, sys, subprocess\n"
+            + "r, w = os.pipe(); fcntl.fcntl(w, 1031, 4096)\n"
+            + "print(subprocess.Popen(sys.argv[1:], stdout=w, stderr=w).wait(), flush=True)\n"
+        try folder.write("stuck.py", script)
+        let ready = folder.path + "/ready.json"
+        let up = try WizProcess(
+            program: "python3",
+            ["stuck.py", try Built.program("wiz"), "up", "--ready-file", ready],
+            in: folder
+        )
+        try await wait(for: ready, beside: up)
+        for _ in 0..<40 { #expect(try await WizProcess.run("plugin", "reset", "echo", in: folder).code == 0) }
+        for _ in 0..<8 { #expect(try await WizProcess.run("reload", "echo", in: folder).code == 0) }
+        #expect(try await WizProcess.run("call", "echo.about", in: folder).code == 0)
+        let process = try JSON(parsing: try folder.text("ready.json")).number("pid")
+        kill(pid_t(process), SIGTERM)
+        #expect(try await up.end() == 0)
+        #expect(up.output == "0\n")
+    }
+
+    /// Waits for a file.
+    private func wait(for path: String, beside process: WizProcess) async throws {
+        let end = ContinuousClock.now + .seconds(20)
+        while access(path, F_OK) != 0 {
+            try #require(ContinuousClock.now < end, "\(path) did not come:\n\(process.output)")
+            try await Task.sleep(for: .milliseconds(10))  // allowed: looks for a file within a bound
+        }
+    }
+
+    @Test func `without a mesh file there is nothing to read again`() async throws {
+        let folder = try TestFolder()
+        try folder.plugin("echo")
+        try await WizProcess.beside(["up", "plugins/echo"], in: folder) { up in
+            try await up.see("1 plugin in 1 process")
+            let reload = try await WizProcess.run("reload", in: folder)
+            #expect(reload.code == 1 && reload.output.contains("started without a mesh file"))
+            #expect(reload.output.contains("wiz reload NAME"))
+            up.signal(SIGHUP)
+            try await up.see("there is no mesh file to read again")
+            #expect(try await WizProcess.run("reload", "echo", in: folder).code == 0)
         }
     }
 

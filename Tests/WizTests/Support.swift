@@ -129,12 +129,13 @@ final class WizProcess: Sendable {
 
     /// Starts it in a folder, with a run folder there unless the environment is to say otherwise.
     init(
+        program: String? = nil,
         _ arguments: [String],
         in folder: TestFolder,
         at place: String? = nil,
         environment: [String]? = nil
     ) throws {
-        let program = try Built.program("wiz")
+        let program = try program ?? Built.program("wiz")
         let shell = ["sh", "-c", #"cd "$1" && shift && exec "$@""#, "sh", place ?? folder.path, program]
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
         let environment = ["PATH=\(path)", "NO_COLOR=1"] + (environment ?? ["WIZ_RUN=\(folder.path)/run"])

@@ -38,9 +38,7 @@ struct Grant: AsyncParsableCommand {
 
     func validate() throws {
         if permissions.isEmpty == !all { throw ValidationError("name permissions, or --all") }
-        if let bad = hosts.first(where: { HostPattern($0) == nil }) {
-            throw ValidationError("\(bad) is no host; write api.example.com:443, *.example.com or [::1]:8080")
-        }
+        try demandHosts(hosts)
         if !hosts.isEmpty, !all, !permissions.contains(PermissionRequest.networking) {
             throw ValidationError("--host goes with the permission networking")
         }
@@ -53,7 +51,7 @@ struct Grant: AsyncParsableCommand {
         let manifest = change.plugin.manifest
         let asked = all ? ((manifest?.permissions ?? []) + (manifest?.optionalPermissions ?? [])).map(\.name) : []
         let patterns = hosts.compactMap { HostPattern($0) }
-        let (changed, hasChanged) = try change.write { grant in
+        let outcome = try await change.apply(self.place.broker) { grant in
             let isNew = !grant.permissions.contains(PermissionRequest.networking)
             grant.permissions.formUnion(permissions + asked)
             guard grant.permissions.contains(PermissionRequest.networking), isNew || !patterns.isEmpty else { return }
@@ -61,13 +59,6 @@ struct Grant: AsyncParsableCommand {
             let before = isNew ? [] : grant.hosts ?? []
             grant.hosts = patterns.isEmpty ? nil : before + patterns.filter { !before.contains($0) }
         }
-        let isInForce = try await change.tellMesh(self.place.broker)
-        let outcome = GrantOutcome(
-            plugin: changed,
-            hasChanged: hasChanged,
-            isInForce: isInForce,
-            path: place.grantsPath
-        )
         output.done(outcome.json, outcome.sentence("Granted:"))
     }
 }

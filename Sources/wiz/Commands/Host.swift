@@ -43,6 +43,9 @@ struct Host: AsyncParsableCommand {
 
     func validate() throws {
         if mesh != nil, !folders.isEmpty { throw ValidationError("name a file or folders of plugins, not both") }
+        if broker.name == "local" {
+            throw ValidationError("\"local\" is the host beside the broker; name this one otherwise")
+        }
         if let name = broker.name, !Names.isName(name) {
             throw ValidationError("\"\(name)\" is no good name for a host: lower-case words joined by -, _ or .")
         }

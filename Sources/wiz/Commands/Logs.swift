@@ -38,7 +38,7 @@ struct Logs: AsyncParsableCommand {
             let hosts = try await mesh.hosts()
             for host in hosts.silent where !isQuiet { note("\(host.service) did not answer: \(host.reason)") }
             let sources = try sources(hosts)
-            let printer = LogPrinter(asJSON: isQuiet)
+            let printer = LogPrinter(asJSON: isQuiet, waits: true)
             for plugin in hosts.plugins {
                 for process in plugin.item["processes"]?.items ?? [] { printer.makeRoom(for: process.text("instance")) }
             }

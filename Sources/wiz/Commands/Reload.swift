@@ -3,6 +3,7 @@
 import ArgumentParser
 import ConfigDocument
 import MeshClient
+import MeshProtocol
 
 struct Reload: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,7 +34,13 @@ struct Reload: AsyncParsableCommand {
     }
 
     private func reloadMeshFile() async throws {
-        let (settings, plugins) = try await broker.withMesh { try await $0.reloadMesh() }
+        let (settings, plugins) = try await broker.withMesh { mesh in
+            do { return try await mesh.reloadMesh() } catch let error as MeshError
+                where error.status == .failedPrecondition && error.hint.isEmpty
+            {
+                throw CommandFailure(error, hint: "Plugins are reloaded by their names: wiz reload NAME.")
+            }
+        }
         let answer = JSON.object([
             "changed": .list(settings.map { .string($0) }), "plugins": .list(plugins.map { .string($0) }),
         ])

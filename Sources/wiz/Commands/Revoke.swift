@@ -36,9 +36,7 @@ struct Revoke: AsyncParsableCommand {
         if all ? !(permissions.isEmpty && hosts.isEmpty) : permissions.isEmpty && hosts.isEmpty {
             throw ValidationError("name permissions or --host, or --all")
         }
-        if let bad = hosts.first(where: { HostPattern($0) == nil }) {
-            throw ValidationError("\(bad) is no host; write api.example.com:443, *.example.com or [::1]:8080")
-        }
+        try demandHosts(hosts)
     }
 
     func run() async throws {
@@ -46,18 +44,11 @@ struct Revoke: AsyncParsableCommand {
         let change = try GrantChange(plugin, in: place)
         try check(change.plugin)
         let patterns = Set(hosts.compactMap { HostPattern($0) })
-        let (changed, hasChanged) = try change.write { grant in
+        let outcome = try await change.apply(self.place.broker) { grant in
             if all { grant.permissions = [] } else { grant.permissions.subtract(permissions) }
             if !patterns.isEmpty { grant.hosts = grantedHosts(change.plugin).filter { !patterns.contains($0) } }
             if !grant.permissions.contains(PermissionRequest.networking) { grant.hosts = nil }
         }
-        let isInForce = try await change.tellMesh(self.place.broker)
-        let outcome = GrantOutcome(
-            plugin: changed,
-            hasChanged: hasChanged,
-            isInForce: isInForce,
-            path: place.grantsPath
-        )
         output.done(outcome.json, outcome.sentence("Revoked:"))
     }
 

@@ -1,5 +1,6 @@
 // What `wiz grant` and `wiz revoke` do: change the grants file, then let a running mesh take it up.
 
+import ArgumentParser
 import ConfigDocument
 import Manifest
 import MeshClient
@@ -33,7 +34,7 @@ struct GrantChange {
     /// Writes the new grant.
     ///
     /// - Returns: the plugin with it, and whether anything is otherwise than before.
-    func write(_ change: (inout PluginGrant) -> Void) throws -> (plugin: MeshPlace.Plugin, hasChanged: Bool) {
+    private func write(_ change: (inout PluginGrant) -> Void) throws -> (plugin: MeshPlace.Plugin, hasChanged: Bool) {
         do {
             let (grant, hasChanged) = try GrantsFile.change(place.grantsPath) { file in
                 // One that is not listed yet begins with what the mesh file grants.
@@ -58,7 +59,7 @@ struct GrantChange {
     /// Lets a running mesh that has the plugin take it up: the broker first, then every host.
     ///
     /// - Returns: whether one runs.
-    func tellMesh(_ broker: BrokerOptions) async throws -> Bool {
+    private func tellMesh(_ broker: BrokerOptions) async throws -> Bool {
         guard broker.isThere else { return false }
         do {
             let plugin = plugin
@@ -78,6 +79,21 @@ struct GrantChange {
                 details: failure.details
             )
         }
+    }
+}
+
+/// Refuses what is no host.
+func demandHosts(_ texts: [String]) throws(ValidationError) {
+    guard let bad = texts.first(where: { HostPattern($0) == nil }) else { return }
+    throw ValidationError("\(bad) is no host; write api.example.com:443, *.example.com or [::1]:8080")
+}
+
+extension GrantChange {
+    /// Changes the grant, and lets a running mesh take it up.
+    func apply(_ broker: BrokerOptions, _ change: (inout PluginGrant) -> Void) async throws -> GrantOutcome {
+        let (changed, hasChanged) = try write(change)
+        let isInForce = try await tellMesh(broker)
+        return GrantOutcome(plugin: changed, hasChanged: hasChanged, isInForce: isInForce, path: place.grantsPath)
     }
 }
 

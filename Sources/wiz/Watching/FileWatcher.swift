@@ -1,7 +1,6 @@
 // Tells of changed files in batches: what changes within a moment comes together, once it is quiet. A thread of its own waits
 // for inotify; what is watched is a plan (WatchPlan.swift), which may be changed meanwhile without losing what happens.
 
-import CLinuxShims
 import Glibc
 import Synchronization
 
@@ -64,32 +63,17 @@ final class FileWatcher<Plan: WatchPlan>: Sendable {
     func stop() { loop.wake.signal() }
 }
 
-/// An event counter that lives as long as anybody may signal it: a number that was closed may be another's already.
-private final class Wake: Sendable {
-    let descriptor: Int32
-
-    init() throws(WatchFailure) {
-        descriptor = wiz_eventfd_create()
-        guard descriptor >= 0 else { throw WatchFailure(errno: errno) }
-    }
-
-    deinit {
-        if descriptor >= 0 { close(descriptor) }
-    }
-
-    func signal() { _ = wiz_eventfd_signal(descriptor) }
-}
-
 /// The thread's loop.
 private final class WatchLoop<Plan: WatchPlan>: Sendable {
-    let wake: Wake
+    let wake: EventCounter
     private let plan: Mutex<Plan>
     private let timing: WatchTiming
     private let batches: AsyncStream<WatchBatch>.Continuation
     private let inotify: Inotify
 
     init(_ plan: Plan, _ timing: WatchTiming, _ batches: AsyncStream<WatchBatch>.Continuation) throws(WatchFailure) {
-        wake = try Wake()
+        guard let wake = EventCounter() else { throw WatchFailure(errno: ENFILE) }
+        self.wake = wake
         inotify = try Inotify(wakeDescriptor: wake.descriptor)
         self.timing = timing
         self.batches = batches
@@ -100,18 +84,7 @@ private final class WatchLoop<Plan: WatchPlan>: Sendable {
 
     /// Starts the thread, which keeps the loop.
     func start() throws(WatchFailure) {
-        let run: @Sendable () -> Void = { self.run() }
-        let argument = Unmanaged.passRetained(ThreadBody(run)).toOpaque()
-        let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
-            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }
-        var thread: UInt64 = 0
-        guard wiz_thread_start(&thread, 256 << 10, body, argument) == 0 else {
-            Unmanaged<ThreadBody>.fromOpaque(argument).release()
-            throw WatchFailure(errno: EAGAIN)
-        }
-        _ = wiz_thread_detach(thread)
+        guard startThread("wiz-watch", { self.run() }) else { throw WatchFailure(errno: EAGAIN) }
     }
 
     func change(_ body: (inout Plan) -> Void) throws(WatchFailure) {
@@ -123,7 +96,6 @@ private final class WatchLoop<Plan: WatchPlan>: Sendable {
     }
 
     private func run() {
-        _ = wiz_set_thread_name("wiz-watch")
         while let batch = gather() {
             if !batch.paths.isEmpty || !batch.isComplete { batches.yield(batch) }
         }
@@ -158,11 +130,4 @@ private final class WatchLoop<Plan: WatchPlan>: Sendable {
             return batch
         }
     }
-}
-
-/// What a thread runs; C functions know no generic types.
-private final class ThreadBody: Sendable {
-    let run: @Sendable () -> Void
-
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
