@@ -35,7 +35,7 @@ extension MeshService {
         }
         let result = try ask { loop -> Result<(String, Set<String>), Failure> in
             if let failure = loop.core.ticketProblem(grant, for: call.caller) { return .failure(failure) }
-            if let failure = loop.core.ticketRoomProblem(now: loop.now) { return .failure(failure) }
+            if let failure = loop.core.ticketRoomProblem(for: call.caller, now: loop.now) { return .failure(failure) }
             let ticket = loop.core.issueTicket(grant, now: loop.now)
             return .success((ticket, grant.publicKey == nil ? [] : loop.core.ticketKeys(now: loop.now)))
         }

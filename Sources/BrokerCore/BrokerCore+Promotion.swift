@@ -61,13 +61,17 @@ extension BrokerCore {
         policy.startProblem(principal, for: policy.subject(caller))
     }
 
-    /// Why no ticket is given out now; nil when one may be.
-    public mutating func ticketRoomProblem(now: MeshInstant) -> Failure? {
-        let most = limits.ticketCount + 2 * limits.sessionCount
-        guard !tickets.hasRoom(most, now: now) else { return nil }
+    /// Why a principal is given no ticket now; nil when it may have one.
+    ///
+    /// A quarter of those that nobody has presented is one principal's: a host takes no other's room.
+    public mutating func ticketRoomProblem(for caller: String, now: MeshInstant) -> Failure? {
+        let ofSessions = 2 * limits.sessionCount
+        let share = (limits.ticketCount + 3) / 4 + ofSessions
+        let most = limits.ticketCount + ofSessions
+        guard !tickets.hasRoom(most, share: share, of: caller, now: now) else { return nil }
         return Failure(
             .resourceExhausted,
-            message: "\(most) tickets are out, and no more may be",
+            message: "\(share) tickets of \"\(caller)\" or \(most) in all are out, and no more may be",
             hint: "wait until those that nobody presents have run out, or raise the limit \"tickets\" in the mesh file",
             retryAfterMilliseconds: 1_000,
             flags: .retryable

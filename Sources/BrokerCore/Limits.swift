@@ -122,7 +122,8 @@ public struct Limits: Sendable, Hashable {
     public var ticketMilliseconds: UInt64 = 60_000
     /// Tickets that are out, besides two for each session that there may be.
     ///
-    /// Each session holds the one for its next HELLO; the rest are for processes that are being started.
+    /// Each session holds the one for its next HELLO; the rest are for processes that are being started, and a quarter of it
+    /// for those of one host.
     public var ticketCount = 65_536
     /// After the broker's start, how long a call of a peer that comes back from an earlier broker waits for a provider
     /// that is not back yet, in milliseconds.

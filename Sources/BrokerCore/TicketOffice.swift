@@ -70,6 +70,8 @@ struct TicketOffice: Sendable {
     private var byInstance: [Instance: Set<String>] = [:]
     /// The tickets for each key, so that the door asks no others.
     private var byKey: [String: Set<String>] = [:]
+    /// How many each principal has asked for.
+    private var countByOwner: [String: Int] = [:]
     /// The count at which those that have run out are swept: twice what the last sweep left, so that sweeps cost O(1)
     /// each.
     private var sweepCount = 64
@@ -82,13 +84,15 @@ struct TicketOffice: Sendable {
     /// How many are out, expired ones that have not been swept included.
     var count: Int { tickets.count }
 
-    /// True when fewer are out; sweeps once a second at most, since whoever asks decides how often.
-    mutating func hasRoom(_ most: Int, now: MeshInstant) -> Bool {
-        if tickets.count >= most, nextSweep <= now {
+    /// True when fewer are out, in all and for one principal; sweeps once a second at most, since whoever asks decides how
+    /// often.
+    mutating func hasRoom(_ most: Int, share: Int, of owner: String, now: MeshInstant) -> Bool {
+        var isFull: Bool { tickets.count >= most || countByOwner[owner, default: 0] >= share }
+        if isFull, nextSweep <= now {
             sweep(now: now)
             nextSweep = now.advanced(milliseconds: 1_000)
         }
-        return tickets.count < most
+        return !isFull
     }
 
     /// Gives out a ticket of 64 hex digits, made from four draws.
@@ -104,6 +108,7 @@ struct TicketOffice: Sendable {
         let text = (0..<4).map { _ in Self.hex(entropy()) }.joined()
         let ticket = Ticket(grant: grant, expires: expires)
         tickets[text] = ticket
+        countByOwner[grant.owner, default: 0] += 1
         if let instance = ticket.instance { byInstance[instance, default: []].insert(text) }
         if let key = grant.publicKey { byKey[key, default: []].insert(text) }
         return text
@@ -137,6 +142,8 @@ struct TicketOffice: Sendable {
     @discardableResult
     mutating func revoke(_ text: String) -> Bool {
         guard let ticket = tickets.removeValue(forKey: text) else { return false }
+        countByOwner[ticket.grant.owner, default: 0] -= 1
+        if countByOwner[ticket.grant.owner] == 0 { countByOwner[ticket.grant.owner] = nil }
         if let instance = ticket.instance { Self.remove(text, of: instance, from: &byInstance) }
         if let key = ticket.grant.publicKey { Self.remove(text, of: key, from: &byKey) }
         return true

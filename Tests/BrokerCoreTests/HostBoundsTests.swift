@@ -123,18 +123,24 @@ struct HostBoundsTests {
         #expect(count >= 32 && count < 200, "\(count)")
     }
 
-    @Test func `tickets that nobody takes have a bound, and make room when they run out`() {
+    @Test func `tickets that nobody takes have a bound, for each host and in all, and make room when they run out`() {
         var limits = Limits()
         limits.sessionCount = 1
         limits.ticketCount = 8
         let bench = CoreBench(limits: limits, policy: HostTests.policy)
-        let grant = TicketGrant(name: "echo", principal: "echo")
-        let problem = bench.run { core, now, _ in
-            for _ in 0..<10 { _ = core.issueTicket(grant, now: now) }
-            return core.ticketRoomProblem(now: now)
+        func problem(_ owner: String, afterTaking count: Int) -> Status? {
+            bench.run { core, now, _ in
+                let grant = TicketGrant(name: "echo", principal: "echo", owner: owner)
+                for _ in 0..<count { _ = core.issueTicket(grant, now: now) }
+                return core.ticketRoomProblem(for: owner, now: now)?.status
+            }
         }
-        #expect(problem?.status == .resourceExhausted)
+        #expect(problem("machine-a", afterTaking: 3) == nil)
+        #expect(problem("machine-a", afterTaking: 1) == .resourceExhausted)
+        #expect(problem("machine-b", afterTaking: 3) == nil)
+        #expect(problem("machine-c", afterTaking: 3) == .resourceExhausted)
+        #expect(problem("machine-b", afterTaking: 0) == .resourceExhausted)
         bench.pass(milliseconds: 60_001)
-        #expect(bench.run { core, now, _ in core.ticketRoomProblem(now: now) } == nil)
+        for owner in ["machine-a", "machine-b", "machine-c"] { #expect(problem(owner, afterTaking: 0) == nil) }
     }
 }
