@@ -3,6 +3,7 @@
 import ConfigDocument
 import MeshClient
 import MeshProtocol
+import SemanticVersion
 
 extension MeshConnection {
     /// Calls a method of the service `mesh`.
@@ -77,9 +78,13 @@ func didYouMean(_ target: CallTarget, services: [JSON]) -> String? {
     guard same.isEmpty else {
         let methods = Set(same.flatMap { $0["methods"]?.items.map { $0.text("name") } ?? [] })
         if methods.contains(target.method) {
-            let versions = same.map { $0.text("version") }.joined(separator: ", ")
-            return
-                "\(target.name) is here in \(versions); \(target.range.isEmpty ? "*" : target.range) takes none of them."
+            // One that is in range and has the method was found: the failure has another reason.
+            let range = target.range.isEmpty ? .any : (try? VersionRange(target.range))
+            let versions = same.map { $0.text("version") }
+            if versions.contains(where: { (try? SemanticVersion($0)).map { range?.contains($0) ?? true } ?? true }) {
+                return nil
+            }
+            return "\(target.name) is here in \(versions.joined(separator: ", ")); \(target.range) takes none of them."
         }
         if let near = nearest(to: target.method, among: methods) {
             return "Did you mean `\(target.name).\(near)`?"

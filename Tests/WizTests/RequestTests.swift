@@ -87,5 +87,8 @@ struct RequestTests {
         let version = didYouMean(.service("echo", range: "^2", method: "say"), services: services)
         #expect(version == "echo is here in 1.0.0; ^2 takes none of them.")
         #expect(didYouMean(.service("echo", method: "zzzzzzz"), services: services) == "echo has: count, say.")
+        // What was found and failed in another way needs no other name.
+        #expect(didYouMean(.service("echo", method: "say"), services: services) == nil)
+        #expect(didYouMean(.service("echo", range: "^1", method: "say"), services: services) == nil)
     }
 }
