@@ -9,7 +9,8 @@ root=$PWD
 say() { printf 'bench: %s\n' "$*" >&2; }
 
 say "building (release) …"
-swift build --package-path Benchmarks -c release --product mesh-bench >&2
+# The runtime inside, as in the programs that Scripts/build.sh makes.
+swift build --package-path Benchmarks -c release --static-swift-stdlib --product mesh-bench >&2
 binary=$(swift build --package-path Benchmarks -c release --show-bin-path)/mesh-bench
 native=$root/Benchmarks/.build/native
 mkdir -p "$native"

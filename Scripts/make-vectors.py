@@ -199,15 +199,16 @@ TEXTS = ["grüße", "γειά", "日本語", "🧙‍♂️", "e\u0301", "\u0000
 
 EXAMPLES = {
     "HELLO": [{"minimumVersion": 1, "maximumVersion": 1, "name": "echo", "version": "1.0.0", "instance": "1",
-               "sdk": "example/1"}],
+               "sdk": "example/1", "batchByteCount": 65536}],
     "WELCOME": [{"version": 1, "epoch": 1767225600, "session": 7, "heartbeatMilliseconds": 700,
                  "maximumPayloadByteCount": 1 << 20, "maximumCallCount": 4096, "principal": "echo",
-                 "broker": "wizmesh/1.0.0"}],
+                 "broker": "wizmesh/1.0.0", "batchByteCount": 65536}],
     "REJECT": [{"status": 16, "message": "The ticket has been used. Start the plugin by its host."},
                {"status": 14, "retryAfterMilliseconds": 500, "message": "The broker is starting."}],
     "PING": [{"id": 3}],
     "PONG": [{"id": 3}],
     "BYE": [{"status": 14, "reason": "The broker shuts down."}],
+    "BATCH": [{}],
     "PROVIDE": [{"contentType": 1, "id": 1, "capacity": 8, "weight": 100, "service": "echo", "version": "1.0.0",
                  "methods": [{"name": "echo", "flags": ["idempotent"]},
                              {"name": "count", "flags": ["replyStream"], "deadlineMilliseconds": 60000,
@@ -427,7 +428,7 @@ def malformed_prefix():
     for version in (0, 2, 255):
         add(f"version {version}", bytes([version]) + data[1:], None, "version", 0, "unknownValue")
     codes = {verb.code for verb in VERBS.values()}
-    for code in (0x00, 0x07, 0x0F, 0x14, 0x28, 0x2F, 0x35, 0x80, 0xFF):
+    for code in (0x00, 0x08, 0x0F, 0x14, 0x28, 0x2F, 0x35, 0x80, 0xFF):
         if code in codes:
             sys.exit(f"0x{code:02x} is a verb now: choose another number that is none")
         add(f"verb 0x{code:02x}", data[:1] + bytes([code]) + data[2:], None, "verb", 1, "unknownValue")

@@ -4,13 +4,14 @@
 // references between threads, and the 8 KiB into which libzmq read the message go free as soon as it has left.
 
 import BrokerCore
+import MeshProtocol
 import ZeroMQ
 
 /// Payloads by handle.
 struct BodySlab: ~Copyable {
     /// A payload: a message, or a copy of one that was given away.
     private struct Slot {
-        /// Where the message is; empty when it was given away.
+        /// Where the message is; empty when it was given away, or came in a batch.
         var cell = MessageCell()
         var isTaken = false
         var isShared = false
@@ -25,6 +26,13 @@ struct BodySlab: ~Copyable {
 
         var copied: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: copy, count: max(0, copyCount)) }
 
+        /// Where the copy lies.
+        mutating func ownMemory() -> UnsafeMutableRawPointer {
+            let memory = copy ?? .allocate(byteCount: BodySlab.copyByteCount, alignment: 16)
+            copy = memory
+            return memory
+        }
+
         func free() {
             cell.free()
             copy?.deallocate()
@@ -32,7 +40,7 @@ struct BodySlab: ~Copyable {
     }
 
     /// Larger payloads are shared by reference: copying them would cost more.
-    private static let copyByteCount = 1024
+    private static let copyByteCount = Batch.joinedPayloadByteCount
     /// Slots that keep the memory of their copies: 4 MiB at most stay after a flood.
     private static let keptCopyCount: UInt32 = 4096
 
@@ -72,6 +80,20 @@ struct BodySlab: ~Copyable {
         let slot = slots + Int(handle.rawValue)
         slot.pointee.byteCount = message.size
         slot.pointee.cell.put(message)
+        return handle
+    }
+
+    /// Keeps a copy of a payload: in the slot's own memory if it is small.
+    mutating func insert(copying bytes: UnsafeRawBufferPointer) -> BodyHandle {
+        let handle = claim()
+        let slot = slots + Int(handle.rawValue)
+        slot.pointee.byteCount = bytes.count
+        guard bytes.count <= Self.copyByteCount, let start = bytes.baseAddress else {
+            slot.pointee.cell.fill(copying: bytes)
+            return handle
+        }
+        slot.pointee.ownMemory().copyMemory(from: start, byteCount: bytes.count)
+        slot.pointee.copyCount = bytes.count
         return handle
     }
 
@@ -115,8 +137,7 @@ struct BodySlab: ~Copyable {
             carrier.share(slot.pointee.cell)
             return carrier
         }
-        let memory = slot.pointee.copy ?? .allocate(byteCount: Self.copyByteCount, alignment: 16)
-        slot.pointee.copy = memory
+        let memory = slot.pointee.ownMemory()
         slot.pointee.cell.withUnsafeBytes { bytes in
             if let start = bytes.baseAddress { memory.copyMemory(from: start, byteCount: bytes.count) }
         }
@@ -147,11 +168,24 @@ struct BodySlab: ~Copyable {
         count -= 1
     }
 
+    /// The length of a payload; zero when there is none.
+    mutating func byteCount(of handle: BodyHandle) -> Int {
+        handle.isNone ? 0 : find(handle)?.pointee.byteCount ?? 0
+    }
+
+    /// Lends a payload's bytes; nil when there is none.
+    @inline(__always)
+    mutating func withBytes(of handle: BodyHandle, _ body: (UnsafeRawBufferPointer?) -> Void) {
+        guard !handle.isNone, let slot = find(handle) else { return body(nil) }
+        if slot.pointee.copyCount >= 0 { return body(slot.pointee.copied) }
+        slot.pointee.cell.withUnsafeBytes { body($0) }
+    }
+
     /// A copy of a payload's bytes; empty when there is none.
     mutating func bytes(of handle: BodyHandle) -> [UInt8] {
-        guard !handle.isNone, let slot = find(handle) else { return [] }
-        if slot.pointee.copyCount >= 0 { return Array(slot.pointee.copied) }
-        return slot.pointee.cell.withUnsafeBytes { Array($0) }
+        var all: [UInt8] = []
+        withBytes(of: handle) { bytes in if let bytes { all = Array(bytes) } }
+        return all
     }
 
     @inline(__always)

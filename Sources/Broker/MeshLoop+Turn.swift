@@ -8,38 +8,49 @@ import ZeroMQ
 extension MeshLoop {
     /// Takes a bounded number of messages in; true when there were any.
     mutating func drain(listener: UInt32) -> Bool {
-        for index in 0..<MeshLoop.batchCount {
-            if index & 7 == 7 { now = MeshLoop.clock() }
-            if index % MeshLoop.burstCount == MeshLoop.burstCount - 1 { settle() }
+        var count = 0
+        while count < MeshLoop.batchCount {
             guard let outcome = try? wire.receive(from: listener) else { return false }
             switch outcome {
             case .nothing:
                 settle()
-                return index > 0
-            case .received: take(from: listener)
-            case .tooManyFrames(let total): takeExcess(total, from: listener)
+                return count > 0
+            case .received: count += take(from: listener)
+            case .tooManyFrames(let total):
+                takeExcess(total, from: listener)
+                count += 1
             }
         }
         settle()
         return true
     }
 
+    /// Sees to the time, and to what is to be sent, before the next message is taken in.
     @inline(__always)
-    private mutating func take(from listener: UInt32) {
+    private mutating func pace() {
+        burst &+= 1
+        if burst & 7 == 0 { now = MeshLoop.clock() }
+        if burst >= MeshLoop.burstCount { settle() }
+    }
+
+    /// Takes in the message in the frame buffer; returns how many came in it.
+    @inline(__always)
+    private mutating func take(from listener: UInt32) -> Int {
         guard let id = wire.frames.routingID else {
             wire.refuseForeign()
-            return
+            return 1
         }
         let peer = PeerHandle(listener: listener, routingID: id.number)
-        guard wire.recent.contains(peer) || greet(peer) else { return }
+        guard wire.recent.contains(peer) || greet(peer) else { return 1 }
         let frameCount = wire.frames.count
         guard frameCount >= 2, wire.frames.size(at: 1) > 0 else {
             core.violated(by: peer, .emptyMessage, now: now, into: &outbox)
-            return
+            return 1
         }
         var body = BodyHandle.none
         var byteCount = 0
         if frameCount == 3 {
+            if wire.frames.withUnsafeBytes(at: 1, { Batch.begins($0) }) { return takeBatch(from: peer) }
             byteCount = wire.frames.size(at: 2)
             // One over the limit goes no further; the core, told its true size, answers whoever sent it.
             if byteCount <= core.limits.payloadByteCount {
@@ -55,6 +66,48 @@ extension MeshLoop {
             to: &core,
             into: &outbox
         )
+        pace()
+        return 1
+    }
+
+    /// Takes in the messages of the batch in the frame buffer; returns their number.
+    private mutating func takeBatch(from peer: PeerHandle) -> Int {
+        guard wire.frames.withUnsafeBytes(at: 1, { (try? Batch.decode($0)) != nil }) else {
+            // The core says what is wrong with the header.
+            MeshLoop.hand(wire.frames, from: peer, body: .none, byteCount: 0, now: now, to: &core, into: &outbox)
+            return 1
+        }
+        let cell = wire.incoming
+        cell.take(from: &wire.frames, at: 2)
+        defer { cell.clear() }
+        return cell.withUnsafeBytes { takeMessages($0, from: peer) }
+    }
+
+    private mutating func takeMessages(_ batch: UnsafeRawBufferPointer, from peer: PeerHandle) -> Int {
+        var reader = BatchReader(batch)
+        var count = 0
+        do throws(BatchError) {
+            while let item = try reader.next() {
+                var body = BodyHandle.none
+                let byteCount = item.payload?.count ?? 0
+                if let payload = item.payload, byteCount <= core.limits.payloadByteCount {
+                    body = wire.slab.insert(copying: payload)
+                }
+                core.received(
+                    from: peer,
+                    header: item.header,
+                    body: body,
+                    bodyByteCount: byteCount,
+                    now: now,
+                    into: &outbox
+                )
+                count += 1
+                pace()
+            }
+        } catch {
+            core.violated(by: peer, .malformedBatch(error), now: now, into: &outbox)
+        }
+        return max(1, count)
     }
 
     /// Lends the header to the core; apart, since the frames and the core are both parts of the loop.
@@ -111,6 +164,7 @@ extension MeshLoop {
     /// Does what the outbox says, and what follows from it, until nothing is left.
     @inline(__always)
     mutating func settle() {
+        burst = 0
         if !outbox.isEmpty || wire.hasNews { settleAll() }
     }
 

@@ -26,6 +26,8 @@ struct MeshLoop: ~Copyable {
     /// Takes what the core hands to its shell: calls to the service `mesh` and notices.
     let office: Office
     let mailbox: Mailbox
+    /// Messages taken in since what followed from them was sent.
+    var burst = 0
     /// The time as last read; messages of a few microseconds share one reading.
     var now: MeshInstant
 

@@ -1,5 +1,6 @@
 // Sending: the core's outbox in order, straight to libzmq when it has room, else into the peer's overflow. The hot path
-// allocates nothing: headers lie in the outbox's bytes, payloads come out of the slab.
+// allocates nothing: headers lie in the outbox's bytes, payloads come out of the slab. Frames that leave together are joined
+// in Wire+Batches.swift.
 
 import BrokerCore
 import ZeroMQ
@@ -10,6 +11,8 @@ extension Wire {
 
     /// Does what the outbox says with connections and payloads; calls and notices in it are left to the caller.
     mutating func perform(_ outbox: borrowing Outbox, now: MeshInstant) {
+        let mayJoin = outbox.joinableCount > 1
+        if mayJoin { batches.begin(outbox) }
         outbox.headers.withUnsafeBytes { headers in
             for action in outbox.actions {
                 switch action {
@@ -17,6 +20,7 @@ extension Wire {
                     let header = UnsafeRawBufferPointer(
                         rebasing: headers[send.headerOffset..<send.headerOffset &+ send.headerCount]
                     )
+                    if mayJoin, send.batchByteCount > 0, join(send, header: header, now: now) { continue }
                     deliver(send, header: header, now: now)
                 case .release(let body): slab.release(body)
                 case .close(let peer): close(peer, now: now)
@@ -33,18 +37,23 @@ extension Wire {
         if !send.body.isNone {
             cell = send.use == .move ? slab.cellToMove(send.body) : slab.cellToShare(send.body)
         }
-        if overflows.isEmpty || overflows[send.peer] == nil {
-            switch attempt(send.peer, header: header, cell: cell) {
-            case nil: break
-            case .wouldBlock: keep(header: header, body: cell?.take(), for: send.peer, now: now)
-            case .unreachable:
-                cell?.clear()
-                lose(send.peer)
-            }
-        } else {
-            keep(header: header, body: cell?.take(), for: send.peer, now: now)
-        }
+        pass(to: send.peer, header: header, cell: cell, now: now)
         if send.use == .move { slab.release(send.body) }
+    }
+
+    /// Sends a frame, or keeps it for a peer that is behind.
+    @inline(__always)
+    mutating func pass(to peer: PeerHandle, header: UnsafeRawBufferPointer, cell: MessageCell?, now: MeshInstant) {
+        guard overflows.isEmpty || overflows[peer] == nil else {
+            return keep(header: header, body: cell?.take(), for: peer, now: now)
+        }
+        switch attempt(peer, header: header, cell: cell) {
+        case nil: break
+        case .wouldBlock: keep(header: header, body: cell?.take(), for: peer, now: now)
+        case .unreachable:
+            cell?.clear()
+            lose(peer)
+        }
     }
 
     /// Sends one frame, if libzmq has room; a context that ends makes every peer unreachable.

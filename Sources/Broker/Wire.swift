@@ -1,6 +1,7 @@
 // The mesh thread's side of the sockets: receives whole messages, sends what the core's outbox says, and keeps per
 // connection what the transport needs. Knows nothing of sessions. Sending never waits; what cannot be sent waits in a
-// bounded overflow. Parts: peers and their ends in Wire+Peers.swift, sending in Wire+Send.swift.
+// bounded overflow. Parts: peers and their ends in Wire+Peers.swift, sending in
+// Wire+Send.swift, batches in Wire+Batches.swift.
 
 import BrokerCore
 import MeshProtocol
@@ -34,6 +35,11 @@ struct Wire: ~Copyable {
     /// Probes and ends of connections that are due later.
     var errands = Errands()
 
+    /// Frames that are joined.
+    var batches = Batches()
+    /// The batch that is being taken apart.
+    let incoming = MessageCell()
+
     /// Peers that could not be reached, for the core.
     var lost: [PeerHandle] = []
     /// Peers whose overflow is full, for the core.
@@ -58,6 +64,8 @@ struct Wire: ~Copyable {
 
     /// Whether there is something to tell the core.
     var hasNews: Bool { !lost.isEmpty || !flooded.isEmpty || !overflowChanges.isEmpty }
+
+    deinit { incoming.free() }
 
     /// Keeps the payload of the message in the frame buffer.
     mutating func keepPayload() -> BodyHandle { slab.insert(from: &frames, at: 2) }

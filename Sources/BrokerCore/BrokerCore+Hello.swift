@@ -211,9 +211,12 @@ extension BrokerCore {
             maximumCallCount: UInt32(clamping: limits.callCountPerSession),
             principal: principals.records[principal.at].subject.principal,
             ticket: sessions.slots[session.at].nextTicket,
-            broker: identity.name
+            broker: identity.name,
+            batchByteCount: batchByteCount
         )
         send(to: session, into: &outbox) { welcome.encode(to: &$0) }
+        // Joined from here on: WELCOME comes by itself.
+        sessions.slots[session.at].batchByteCount = min(hello.batchByteCount, batchByteCount)
         notice(
             .info,
             "mesh.session.welcomed",
@@ -223,6 +226,9 @@ extension BrokerCore {
             into: &outbox
         )
     }
+
+    /// The largest BATCH that is taken and sent, in bytes of payload.
+    private var batchByteCount: UInt32 { UInt32(clamping: min(WireLimits.batchByteCount, limits.payloadByteCount)) }
 
     /// REJECT before WELCOME.
     mutating func turnAway(

@@ -64,6 +64,7 @@ extension BrokerCore {
                 "a message of \(count) frames: a message is a header and at most one payload"
             case .emptyMessage: "a message without a header"
             case .foreignRoutingID: "a routing id that the broker did not give"
+            case .malformedBatch(let error): error.description
             }
         dismiss(session, Failure(.protocolError, message: message), now: now, into: &outbox)
     }

@@ -24,6 +24,8 @@ public enum TransportViolation: Hashable, Sendable {
     case emptyMessage
     /// A routing id that the broker did not give.
     case foreignRoutingID
+    /// A BATCH that is none.
+    case malformedBatch(BatchError)
 }
 
 /// A failure, as the shell or the core gives it to a caller.
@@ -184,6 +186,9 @@ public struct BrokerCore: ~Copyable {
         case .hello:
             outbox.release(payload.body)
             helloAgain(session, now: now, into: &outbox)
+        case .batch:
+            // The shell takes batches apart; what is left is one that holds nothing.
+            throw DecodeError(verb: .batch, field: "payload", offset: HeaderPrefix.byteCount, problem: .empty)
         case .welcome, .reject, .subscribed, .event:
             outbox.release(payload.body)
             unexpected(verb, session, header: header, now: now, into: &outbox)
@@ -209,7 +214,8 @@ public struct BrokerCore: ~Copyable {
         case .drain: drainReceived(try Drain.decode(header), from: session, now: now, into: &outbox)
         case .subscribe: subscribeReceived(try Subscribe.decode(header), from: session, now: now, into: &outbox)
         case .unsubscribe: unsubscribeReceived(try Unsubscribe.decode(header), from: session, now: now, into: &outbox)
-        case .hello, .welcome, .reject, .provide, .call, .chunk, .end, .fail, .credit, .subscribed, .publish, .event:
+        case .hello, .welcome, .reject, .batch, .provide, .call, .chunk, .end, .fail, .credit, .subscribed, .publish,
+            .event:
             preconditionFailure("takeWithoutPayload(_:) for \(verb.name), which is read elsewhere")
         }
     }
@@ -236,7 +242,13 @@ extension BrokerCore {
             return
         }
         counters.framesOut &+= 1
-        outbox.send(to: sessions.slots[session.at].peer, body: body, use: use, header: write)
+        outbox.send(
+            to: sessions.slots[session.at].peer,
+            batchByteCount: sessions.slots[session.at].batchByteCount,
+            body: body,
+            use: use,
+            header: write
+        )
     }
 
     /// Answers a request with FAIL.

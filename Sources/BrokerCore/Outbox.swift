@@ -23,6 +23,8 @@ public struct Outbox: Sendable {
         public var body: BodyHandle
         /// What happens to the core's reference to it.
         public var use: BodyUse
+        /// How large a BATCH may be in which the frame comes with others, in bytes of payload; zero: it comes by itself.
+        public var batchByteCount: UInt32
     }
 
     /// One thing to do.
@@ -43,6 +45,8 @@ public struct Outbox: Sendable {
 
     /// What to do, in order.
     public private(set) var actions: [Action] = []
+    /// How many of the actions send a frame that may come in a BATCH.
+    public private(set) var joinableCount = 0
     /// The bytes of all headers.
     public private(set) var headers: [UInt8] = []
     /// The calls to the service `mesh`.
@@ -62,6 +66,7 @@ public struct Outbox: Sendable {
     /// Forgets what has been done; keeps the room.
     public mutating func removeAll() {
         actions.removeAll(keepingCapacity: true)
+        joinableCount = 0
         headers.removeAll(keepingCapacity: true)
         if !administration.isEmpty { administration.removeAll(keepingCapacity: true) }
         if !notices.isEmpty { notices.removeAll(keepingCapacity: true) }
@@ -71,14 +76,25 @@ public struct Outbox: Sendable {
     @inline(__always)
     mutating func send(
         to peer: PeerHandle,
+        batchByteCount: UInt32,
         body: BodyHandle = .none,
         use: BodyUse = .move,
         header write: (inout [UInt8]) -> Void
     ) {
         let offset = headers.count
         write(&headers)
+        if batchByteCount > 0 { joinableCount &+= 1 }
         actions.append(
-            .send(Send(peer: peer, headerOffset: offset, headerCount: headers.count - offset, body: body, use: use))
+            .send(
+                Send(
+                    peer: peer,
+                    headerOffset: offset,
+                    headerCount: headers.count &- offset,
+                    body: body,
+                    use: use,
+                    batchByteCount: batchByteCount
+                )
+            )
         )
     }
 

@@ -38,6 +38,8 @@ struct SessionSlot {
     /// How often it has said whether it can work.
     var readinessCount: UInt8 = 0
     var sdk = ""
+    /// The largest BATCH that it is sent, in bytes of payload; zero: none.
+    var batchByteCount: UInt32 = 0
     var principal = PrincipalIndex.none
     var welcomedAt = MeshInstant(nanoseconds: 0)
     var lastHeard = MeshInstant(nanoseconds: 0)

@@ -88,6 +88,7 @@ extension Driver {
             case .open:
                 unsent.removeAll()
                 unsentByteCount = 0
+                batchByteCount = 0
                 wantedLink += 1
                 wantsLink = true
             case .close: wantsLink = false
@@ -103,6 +104,7 @@ extension Driver {
     private func began(_ welcome: Welcome) {
         let limit = Int(welcome.maximumPayloadByteCount)
         let bound = limit == 0 ? Int.max : limit
+        batchByteCount = min(Int(welcome.batchByteCount), WireLimits.batchByteCount)
         leases.sessionBegan(maximumPayloadByteCount: bound)
         registrations.sessionBegan(busy: { leases.leftoverCount(of: $0) }, into: &registrationActions)
         subscriptions.sessionBegan(

@@ -31,6 +31,10 @@ final class Driver {
     /// What libzmq would not take yet, in order.
     var unsent = Deque<Frame>()
     var unsentByteCount = 0
+    /// The largest BATCH that the broker takes, in bytes of payload; zero: none, or no session.
+    var batchByteCount = 0
+    /// Reused: the messages that are joined.
+    private var joined: [UInt8] = []
     /// Counts the sockets that were asked for; the link in use belongs to one of them.
     var wantedLink = 0
     var wantsLink = false
@@ -63,7 +67,8 @@ final class Driver {
             version: configuration.version,
             instance: configuration.instance,
             ticket: configuration.ticket,
-            sdk: "wizmesh-swift/\(WizmeshVersion.current)"
+            sdk: "wizmesh-swift/\(WizmeshVersion.current)",
+            batchByteCount: UInt32(WireLimits.batchByteCount)
         )
         session = SessionMachine(hello: hello, endpoint: configuration.endpoint) {
             var generator = SystemRandomNumberGenerator()
@@ -188,9 +193,7 @@ final class Driver {
             case .tooManyFrames(let total):
                 throw MeshError(.protocolError, "the broker sent a message of \(total) frames")
             case .received:
-                let body: [UInt8]? = link.frames.count > 1 ? link.frames.withUnsafeBytes(at: 1) { Array($0) } : nil
-                try link.frames.withUnsafeBytes(at: 0) { try received($0, body: body) }
-                perform()
+                try take(&link.frames)
                 guard wantsLink else { return false }
             }
         }
@@ -198,20 +201,69 @@ final class Driver {
         return true
     }
 
+    /// Takes in a message, or each of those in a batch.
+    private func take(_ frames: inout FrameBuffer) throws {
+        guard frames.count > 1, frames.withUnsafeBytes(at: 0, { Batch.begins($0) }) else {
+            let body: [UInt8]? = frames.count > 1 ? frames.withUnsafeBytes(at: 1) { Array($0) } : nil
+            try frames.withUnsafeBytes(at: 0) { try received($0, body: body) }
+            return perform()
+        }
+        _ = try frames.withUnsafeBytes(at: 0) { try Batch.decode($0) }
+        try frames.take(at: 1).withUnsafeBytes { batch in
+            var reader = BatchReader(batch)
+            while wantsLink, let item = try reader.next() {
+                try received(item.header, body: item.payload.map { Array($0) })
+                perform()
+            }
+        }
+    }
+
     /// Sends what libzmq takes.
     private func flush(_ link: borrowing Link) throws {
         guard !unsent.isEmpty else { return }
         while let frame = unsent.first {
-            let body = frame.body.map { Message(copying: $0) }
-            switch try link.socket.trySend(header: frame.header.span.bytes, body: body) {
+            let count = joinableCount()
+            let outcome: EnvelopeOutcome
+            if count > 1 {
+                join(count)
+                outcome = try link.socket.trySend(header: Self.batchHeader.span.bytes, body: Message(copying: joined))
+            } else {
+                let body = frame.body.map { Message(copying: $0) }
+                outcome = try link.socket.trySend(header: frame.header.span.bytes, body: body)
+            }
+            switch outcome {
             case .sent: break
             case .wouldBlock: return
             case .unreachable: return
             }
-            unsentByteCount -= frame.byteCount
-            unsent.removeFirst()
+            for frame in unsent.prefix(count) { unsentByteCount -= frame.byteCount }
+            unsent.removeFirst(count)
         }
         session.wrote(now: now)
+    }
+
+    private static let batchHeader = Batch().encoded()
+
+    /// How many of the first messages that wait leave as one; at least 1.
+    private func joinableCount() -> Int {
+        var (count, byteCount) = (0, 0)
+        for frame in unsent {
+            let payloadCount = frame.body?.count
+            byteCount += Batch.byteCount(header: frame.header.count, payload: payloadCount)
+            guard byteCount <= batchByteCount, payloadCount ?? 0 <= Batch.joinedPayloadByteCount else { break }
+            count += 1
+        }
+        return max(1, count)
+    }
+
+    private func join(_ count: Int) {
+        joined.removeAll(keepingCapacity: true)
+        for frame in unsent.prefix(count) {
+            frame.header.withUnsafeBytes { header in
+                guard let body = frame.body else { return Batch.append(header: header, payload: nil, to: &joined) }
+                body.withUnsafeBytes { Batch.append(header: header, payload: $0, to: &joined) }
+            }
+        }
     }
 
     /// Sends a message, after those that wait.

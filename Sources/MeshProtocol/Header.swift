@@ -14,6 +14,8 @@ public enum Header: Hashable, Sendable {
     case pong(Pong)
     /// BYE.
     case bye(Bye)
+    /// BATCH.
+    case batch(Batch)
     /// PROVIDE.
     case provide(Provide)
     /// WITHDRAW.
@@ -60,6 +62,7 @@ public enum Header: Hashable, Sendable {
         case .ping: .ping(try Ping.decode(bytes))
         case .pong: .pong(try Pong.decode(bytes))
         case .bye: .bye(try Bye.decode(bytes))
+        case .batch: .batch(try Batch.decode(bytes))
         case .provide: .provide(try Provide.decode(bytes))
         case .withdraw: .withdraw(try Withdraw.decode(bytes))
         case .capacity: .capacity(try Capacity.decode(bytes))
@@ -94,6 +97,7 @@ public enum Header: Hashable, Sendable {
         case .ping(let fields): fields
         case .pong(let fields): fields
         case .bye(let fields): fields
+        case .batch(let fields): fields
         case .provide(let fields): fields
         case .withdraw(let fields): fields
         case .capacity(let fields): fields

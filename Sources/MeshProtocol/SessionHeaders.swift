@@ -22,6 +22,8 @@ public struct Hello: HeaderFields {
     public var ticket: String
     /// The SDK and its version, for operators.
     public var sdk: String
+    /// The largest BATCH that the peer takes, in bytes of payload; zero: none.
+    public var batchByteCount: UInt32
 
     /// Makes a HELLO for the current protocol version.
     public init(
@@ -32,7 +34,8 @@ public struct Hello: HeaderFields {
         version: String = "",
         instance: String = "",
         ticket: String = "",
-        sdk: String = ""
+        sdk: String = "",
+        batchByteCount: UInt32 = 0
     ) {
         self.minimumVersion = minimumVersion
         self.maximumVersion = maximumVersion
@@ -42,6 +45,7 @@ public struct Hello: HeaderFields {
         self.instance = instance
         self.ticket = ticket
         self.sdk = sdk
+        self.batchByteCount = batchByteCount
     }
 
     /// Reads a HELLO; bytes after the last known field are left to later versions.
@@ -58,7 +62,8 @@ public struct Hello: HeaderFields {
             version: try reader.text("version", maximum: WireLimits.versionByteCount),
             instance: try reader.text("instance", maximum: WireLimits.nameByteCount),
             ticket: try reader.text("ticket", maximum: WireLimits.ticketByteCount),
-            sdk: try reader.text("sdk", maximum: WireLimits.nameByteCount)
+            sdk: try reader.text("sdk", maximum: WireLimits.nameByteCount),
+            batchByteCount: try reader.integer("batchByteCount")
         )
     }
 
@@ -73,6 +78,7 @@ public struct Hello: HeaderFields {
         HeaderWriter.text(instance, to: &buffer)
         HeaderWriter.text(ticket, to: &buffer)
         HeaderWriter.sentence(sdk, maximum: WireLimits.nameByteCount, to: &buffer)
+        HeaderWriter.integer(batchByteCount, to: &buffer)
     }
 }
 
@@ -98,6 +104,8 @@ public struct Welcome: HeaderFields {
     public var ticket: String
     /// The broker's name and version.
     public var broker: String
+    /// The largest BATCH that the broker takes, in bytes of payload; zero: none.
+    public var batchByteCount: UInt32
 
     /// Makes a WELCOME.
     public init(
@@ -109,7 +117,8 @@ public struct Welcome: HeaderFields {
         maximumCallCount: UInt32,
         principal: String,
         ticket: String = "",
-        broker: String = ""
+        broker: String = "",
+        batchByteCount: UInt32 = 0
     ) {
         self.version = version
         self.epoch = epoch
@@ -120,6 +129,7 @@ public struct Welcome: HeaderFields {
         self.principal = principal
         self.ticket = ticket
         self.broker = broker
+        self.batchByteCount = batchByteCount
     }
 
     /// Reads a WELCOME; bytes after the last known field are left to later versions.
@@ -136,7 +146,8 @@ public struct Welcome: HeaderFields {
             maximumCallCount: try reader.integer("maximumCallCount"),
             principal: try reader.text("principal", maximum: WireLimits.nameByteCount),
             ticket: try reader.text("ticket", maximum: WireLimits.ticketByteCount),
-            broker: try reader.text("broker", maximum: WireLimits.nameByteCount)
+            broker: try reader.text("broker", maximum: WireLimits.nameByteCount),
+            batchByteCount: try reader.integer("batchByteCount")
         )
     }
 
@@ -152,6 +163,7 @@ public struct Welcome: HeaderFields {
         HeaderWriter.text(principal, to: &buffer)
         HeaderWriter.text(ticket, to: &buffer)
         HeaderWriter.sentence(broker, maximum: WireLimits.nameByteCount, to: &buffer)
+        HeaderWriter.integer(batchByteCount, to: &buffer)
     }
 }
 

@@ -14,6 +14,8 @@ public enum Verb: UInt8, Sendable, CaseIterable {
     case pong = 0x05
     /// Ends the session in good order.
     case bye = 0x06
+    /// Holds several messages.
+    case batch = 0x07
 
     /// Registers a service.
     case provide = 0x10
@@ -61,6 +63,7 @@ public enum Verb: UInt8, Sendable, CaseIterable {
         case .ping: "PING"
         case .pong: "PONG"
         case .bye: "BYE"
+        case .batch: "BATCH"
         case .provide: "PROVIDE"
         case .withdraw: "WITHDRAW"
         case .capacity: "CAPACITY"

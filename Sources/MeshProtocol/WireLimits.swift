@@ -4,6 +4,8 @@
 public enum WireLimits {
     /// A header: enough for a PROVIDE with 200 methods; what is larger is not a header.
     public static let headerByteCount = 64 * 1024
+    /// The payload of a BATCH: what libzmq writes in a few system calls, and no more than one message waits behind.
+    public static let batchByteCount = 64 * 1024
     /// The name of a service, method, plugin, capability, permission or attribute: fits a log line and a topic word.
     public static let nameByteCount = 96
     /// A version or a range: node-semver's own bound.

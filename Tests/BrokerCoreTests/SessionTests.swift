@@ -169,6 +169,18 @@ struct SessionTests {
         _ = try peer.expectReject(.protocolError)
     }
 
+    @Test func `WELCOME says how large a BATCH may be: never larger than a payload`() throws {
+        for (payload, batch) in [(1 << 20, 65_536), (10_000, 10_000)] {
+            var limits = Limits()
+            limits.payloadByteCount = payload
+            let bench = CoreBench(limits: limits)
+            let peer = bench.stranger()
+            peer.send(.hello(Hello(name: "echo", batchByteCount: 500)))
+            guard case .welcome(let welcome)? = peer.next() else { throw BenchError.unexpected("no WELCOME") }
+            #expect(welcome.batchByteCount == UInt32(batch))
+        }
+    }
+
     @Test func `a header that concerns no request is answered with REJECT`() throws {
         let bench = CoreBench()
         let peer = try bench.peer("wiz")

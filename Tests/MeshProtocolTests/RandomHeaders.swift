@@ -69,7 +69,7 @@ struct HeaderMaker {
 
     mutating func header(_ verb: Verb) -> Header {
         switch verb {
-        case .hello, .welcome, .reject, .ping, .pong, .bye: session(verb)
+        case .hello, .welcome, .reject, .ping, .pong, .bye, .batch: session(verb)
         case .provide, .withdraw, .capacity, .drain: registry(verb)
         case .call: .call(call())
         case .accept, .chunk, .end, .fail, .refuse, .cancel, .credit: progress(verb)
@@ -89,7 +89,8 @@ struct HeaderMaker {
                     version: text(WireLimits.versionByteCount),
                     instance: name(),
                     ticket: text(WireLimits.ticketByteCount),
-                    sdk: name()
+                    sdk: name(),
+                    batchByteCount: number()
                 )
             )
         case .welcome:
@@ -103,12 +104,14 @@ struct HeaderMaker {
                     maximumCallCount: number(),
                     principal: name(),
                     ticket: text(WireLimits.ticketByteCount),
-                    broker: name()
+                    broker: name(),
+                    batchByteCount: number()
                 )
             )
         case .reject: .reject(Reject(status: failure(), retryAfterMilliseconds: number(), message: sentence()))
         case .ping: .ping(Ping(nonce: number()))
         case .pong: .pong(Pong(nonce: number()))
+        case .batch: .batch(Batch())
         default: .bye(Bye(status: status(), reason: sentence()))
         }
     }

@@ -67,10 +67,11 @@ import Testing
     }
 
     @Test func `the limits are the code's`() throws {
-        let limits = try table("7. Limits").prefix(12).map { "\($0[0]) \($0[1])" }
+        let limits = try table("7. Limits").prefix(13).map { "\($0[0]) \($0[1])" }
         #expect(
             limits == [
-                "headerByteCount \(WireLimits.headerByteCount)", "nameByteCount \(WireLimits.nameByteCount)",
+                "headerByteCount \(WireLimits.headerByteCount)", "batchByteCount \(WireLimits.batchByteCount)",
+                "nameByteCount \(WireLimits.nameByteCount)",
                 "versionByteCount \(WireLimits.versionByteCount)", "topicByteCount \(WireLimits.topicByteCount)",
                 "valueByteCount \(WireLimits.valueByteCount)", "messageByteCount \(WireLimits.messageByteCount)",
                 "ticketByteCount \(WireLimits.ticketByteCount)", "methodCount \(WireLimits.methodCount)",

@@ -6,7 +6,7 @@ extension Header {
     /// Makes a header of a verb from a vector's fields.
     init(_ verb: Verb, _ fields: VectorFields) throws {
         switch verb {
-        case .hello, .welcome, .reject, .ping, .pong, .bye: self = try Self.session(verb, fields)
+        case .hello, .welcome, .reject, .ping, .pong, .bye, .batch: self = try Self.session(verb, fields)
         case .provide, .withdraw, .capacity, .drain: self = try Self.registry(verb, fields)
         case .call: self = .call(try Self.call(fields))
         case .accept, .chunk, .end, .fail, .refuse, .cancel, .credit: self = try Self.progress(verb, fields)
@@ -26,7 +26,8 @@ extension Header {
                     version: try fields.text("version"),
                     instance: try fields.text("instance"),
                     ticket: try fields.text("ticket"),
-                    sdk: try fields.text("sdk")
+                    sdk: try fields.text("sdk"),
+                    batchByteCount: try fields.number("batchByteCount")
                 )
             )
         case .welcome:
@@ -40,7 +41,8 @@ extension Header {
                     maximumCallCount: try fields.number("maximumCallCount"),
                     principal: try fields.text("principal"),
                     ticket: try fields.text("ticket"),
-                    broker: try fields.text("broker")
+                    broker: try fields.text("broker"),
+                    batchByteCount: try fields.number("batchByteCount")
                 )
             )
         case .reject:
@@ -53,6 +55,7 @@ extension Header {
             )
         case .ping: .ping(Ping(nonce: try fields.long("id")))
         case .pong: .pong(Pong(nonce: try fields.long("id")))
+        case .batch: .batch(Batch())
         default: .bye(Bye(status: try fields.status, reason: try fields.text("reason")))
         }
     }

@@ -61,8 +61,9 @@ struct FanOutDriver: ~Copyable {
         while now < start + Int64(seconds * 1e9) {
             while sent * subscriberCount - received < allowance * subscriberCount {
                 sent += 1
-                try publisher.send(publish.with(id: UInt64(sent)), Message(copying: payload))
+                try payload.withUnsafeBytes { try publisher.send(publish.with(id: UInt64(sent)), $0) }
             }
+            try publisher.flush()
             try takeEvents()
             now = wiz_monotonic_ns()
         }

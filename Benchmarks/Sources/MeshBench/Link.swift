@@ -27,11 +27,14 @@ struct Target {
     let endpoint: String
     let middle: Middle
     let security: SocketSecurity
+    /// Whether messages that are ready together are sent in one BATCH, as the SDK sends them; never to the relay.
+    let isJoining: Bool
 
     init(_ middle: Middle, _ endpoint: String) {
         self.middle = middle
         self.endpoint = endpoint
         security = .none
+        isJoining = middle == .mesh
     }
 
     init(_ options: Options) throws {
@@ -40,6 +43,7 @@ struct Target {
             throw BenchError("--middle is relay or mesh")
         }
         self.middle = middle
+        isJoining = middle == .mesh && !options.has("single")
         if let serverKey = options.optional("server-key") {
             security = .curveClient(
                 serverKey: try CurvePublicKey(z85: serverKey),
@@ -58,8 +62,18 @@ struct Link: ~Copyable {
     let middle: Middle
     let connectionCount: Int
     var poller: Poller
-    var frames: FrameBuffer
+    private var frames: FrameBuffer
     private var lastPing: Int64
+    private let isJoining: Bool
+    private let takesBatches: Bool
+    private let batchHeader = Batch().encoded()
+    /// Messages that leave together.
+    private var joined: [UInt8] = []
+    /// The batch that is being read, and how far.
+    private var batch: Message?
+    private var reader = BatchReader(UnsafeRawBufferPointer(start: nil, count: 0))
+    /// The message of it that was received last; nil: one that came by itself is in the frame buffer.
+    private var item: Batch.Item?
 
     /// How long a middle may stay silent before the run is given up.
     static let patience = Duration.seconds(5)
@@ -79,7 +93,8 @@ struct Link: ~Copyable {
         options.linger = .milliseconds(200)
         options.security = target.security
         let socket = try Socket(context, .dealer, options: options)
-        var link = Link(socket, target.middle, connectionCount)
+        // A socket with several connections sends in turn to each: what is joined would all go to one.
+        var link = Link(socket, target, connectionCount, isJoining: target.isJoining && connectionCount == 1)
         try link.greet(part, at: target.endpoint)
         return link
     }
@@ -87,8 +102,15 @@ struct Link: ~Copyable {
     private mutating func greet(_ part: Part, at endpoint: String) throws {
         for spelling in 0..<connectionCount { try socket.connect(Link.spell(endpoint, spelling)) }
         let greeting =
-            middle == .relay ? [0, part.rawValue] : Hello(name: "bench", version: "1.0.0", sdk: "mesh-bench").encoded()
-        for _ in 0..<connectionCount { try greeting.withUnsafeBytes { try send($0, nil) } }
+            middle == .relay
+            ? [0, part.rawValue]
+            : Hello(
+                name: "bench",
+                version: "1.0.0",
+                sdk: "mesh-bench",
+                batchByteCount: takesBatches ? UInt32(WireLimits.batchByteCount) : 0
+            ).encoded()
+        for _ in 0..<connectionCount { try greeting.withUnsafeBytes { try sendAlone($0, nil) } }
         for _ in 0..<connectionCount {
             try awaitMessage()
             guard middle == .relay || verb == Verb.welcome.rawValue else {
@@ -111,30 +133,45 @@ struct Link: ~Copyable {
         return head[..<before] + slashes(first) + head[before...] + slashes(diagonal - first) + endpoint[last...]
     }
 
-    private init(_ socket: consuming Socket, _ middle: Middle, _ connectionCount: Int) {
+    private init(_ socket: consuming Socket, _ target: Target, _ connectionCount: Int, isJoining: Bool) {
         var poller = Poller(capacity: 1)
         poller.add(socket, events: .readable)
         self.socket = socket
-        self.middle = middle
+        self.isJoining = isJoining
+        takesBatches = target.isJoining
+        middle = target.middle
         self.connectionCount = connectionCount
         self.poller = poller
         frames = FrameBuffer(capacity: 3)
         lastPing = wiz_monotonic_ns()
     }
 
+    /// Lends the header received last.
+    func withHeader<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        if let item { return body(item.header) }
+        return frames.withUnsafeBytes(at: 0) { body($0) }
+    }
+
+    /// Lends the payload received last; empty when there is none.
+    func withPayload<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        if let item { return body(item.payload ?? UnsafeRawBufferPointer(start: nil, count: 0)) }
+        guard frames.count > 1 else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return frames.withUnsafeBytes(at: 1) { body($0) }
+    }
+
     /// The second byte of the header received last.
-    var verb: UInt8 { frames.withUnsafeBytes(at: 0) { $0.count > 1 ? $0[1] : 0 } }
+    var verb: UInt8 { withHeader { $0.count > 1 ? $0[1] : 0 } }
 
     /// The id of the header received last.
     var id: UInt64 {
-        frames.withUnsafeBytes(at: 0) { bytes in
+        withHeader { bytes in
             bytes.count >= 16 ? UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)) : 0
         }
     }
 
     /// The header received last, in words.
     func describe() -> String {
-        let bytes = frames.withUnsafeBytes(at: 0) { Array($0) }
+        let bytes = withHeader { Array($0) }
         guard let header = try? Header.decode(bytes) else { return "\(bytes)" }
         switch header {
         case .fail(let fail): return "FAIL \(fail.status): \(fail.message) \(fail.hint)"
@@ -143,8 +180,42 @@ struct Link: ~Copyable {
         }
     }
 
-    /// Sends a header, and a body if there is one, waiting for room.
-    mutating func send(_ header: UnsafeRawBufferPointer, _ body: consuming Message?) throws {
+    /// Sends a header, and a payload if there is one: with others, where they are joined, at the next ``flush()``.
+    mutating func send(_ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer?) throws {
+        guard isJoining, payload?.count ?? 0 <= Batch.joinedPayloadByteCount else {
+            try flush()
+            return try sendAlone(header, payload.map { Message(copying: $0) })
+        }
+        let byteCount = Batch.byteCount(header: header.count, payload: payload?.count)
+        if joined.count + byteCount > WireLimits.batchByteCount { try flush() }
+        Batch.append(header: header, payload: payload, to: &joined)
+    }
+
+    /// Answers with a header and the payload that was received last.
+    mutating func sendBack(_ header: UnsafeRawBufferPointer) throws {
+        if let item { return try send(header, item.payload) }
+        guard frames.count > 1 else { return try send(header, nil) }
+        try flush()
+        try sendAlone(header, frames.take(at: 1))
+    }
+
+    /// Sends what is joined; one message by itself.
+    mutating func flush() throws {
+        guard !joined.isEmpty else { return }
+        let whole = joined
+        defer { joined.removeAll(keepingCapacity: true) }
+        try whole.withUnsafeBytes { bytes in
+            var reader = BatchReader(bytes)
+            guard let first = try reader.next() else { return }
+            if Batch.byteCount(header: first.header.count, payload: first.payload?.count) == bytes.count {
+                return try sendAlone(first.header, first.payload.map { Message(copying: $0) })
+            }
+            try batchHeader.withUnsafeBytes { try sendAlone($0, Message(copying: bytes)) }
+        }
+    }
+
+    /// Sends a message, waiting for room.
+    private mutating func sendAlone(_ header: UnsafeRawBufferPointer, _ body: consuming Message?) throws {
         var body = body
         while true {
             switch try socket.trySend(header: header, body: body.take()) {
@@ -166,9 +237,9 @@ struct Link: ~Copyable {
         try bytes.withUnsafeBytes { try send($0, nil) }
     }
 
-    /// Takes in a message if one is there; heartbeats are not shown.
+    /// Takes in a message if one is there, else sends what is joined; heartbeats are not shown.
     mutating func receive() throws -> Bool {
-        while try socket.tryReceive(into: &frames) == .received {
+        while try next() {
             if middle == .relay { return true }
             let verb = self.verb
             if verb == Verb.pong.rawValue { continue }
@@ -178,11 +249,31 @@ struct Link: ~Copyable {
             }
             return true
         }
+        try flush()
         return false
+    }
+
+    /// Goes on to the next message, of a batch or by itself.
+    private mutating func next() throws -> Bool {
+        while true {
+            if item != nil {
+                item = try reader.next()
+                if item != nil { return true }
+                batch = nil
+            }
+            guard try socket.tryReceive(into: &frames) == .received else { return false }
+            guard frames.count > 1, frames.withUnsafeBytes(at: 0, { Batch.begins($0) }) else { return true }
+            let taken = frames.take(at: 1)
+            reader = taken.withUnsafeBytes { BatchReader($0) }
+            batch = consume taken
+            item = try reader.next()
+            if item != nil { return true }
+        }
     }
 
     /// Waits until something can be received or the time is over, and says PING when it has been quiet for long.
     mutating func wait(upTo limit: Duration = .milliseconds(300)) throws -> Bool {
+        try flush()
         let isReady = try !poller.wait(timeout: limit).isEmpty
         if middle == .mesh, !isReady { try keepAlive() }
         return isReady
@@ -194,6 +285,7 @@ struct Link: ~Copyable {
         guard now - lastPing > Self.pingNanoseconds else { return }
         lastPing = now
         for _ in 0..<connectionCount { try send(Ping(nonce: 1)) }
+        try flush()
     }
 
     /// Waits for a message.
@@ -215,6 +307,7 @@ struct Link: ~Copyable {
     mutating func leave() throws {
         guard middle == .mesh else { return }
         for _ in 0..<connectionCount { try send(Bye()) }
+        try flush()
     }
 }
 

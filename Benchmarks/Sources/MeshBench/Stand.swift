@@ -23,12 +23,18 @@ struct Stand {
         return try Stand(.relay, server, connection, executable)
     }
 
-    /// Joins a broker that serves already, on one of its endpoints, with a worker.
-    static func mesh(_ executable: String, _ broker: BrokerProcess, keys: StandKeys? = nil) throws -> Stand {
+    /// Joins a broker that serves already, on one of its endpoints, with a worker; `isSingle`: nobody joins messages.
+    static func mesh(
+        _ executable: String,
+        _ broker: BrokerProcess,
+        keys: StandKeys? = nil,
+        isSingle: Bool = false
+    ) throws -> Stand {
         let endpoint = keys == nil ? broker.localEndpoint : broker.networkEndpoint
         var connection = ["--middle", "mesh", "--endpoint", endpoint] + (keys?.connection(broker.publicKey) ?? [])
-        // One broker serves both endpoints: each has its own worker, and calls must not go to the other one's.
-        connection += ["--service", keys == nil ? "bench" : "bench-curve"]
+        // One broker serves them all: each has its own worker, and calls must not go to another one's.
+        connection += ["--service", isSingle ? "bench-single" : keys == nil ? "bench" : "bench-curve"]
+        if isSingle { connection.append("--single") }
         return try Stand(.mesh, broker.child, connection, executable)
     }
 

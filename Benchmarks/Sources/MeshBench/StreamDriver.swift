@@ -75,6 +75,7 @@ struct StreamDriver: ~Copyable {
                 try link.awaitMessage()
                 try take()
             }
+            try link.flush()
             now = wiz_monotonic_ns()
         }
         return Double(now - start) / 1e9
@@ -84,7 +85,7 @@ struct StreamDriver: ~Copyable {
         serial += 1
         unread[place] = 0
         current[place] = serial << 16 | UInt64(place)
-        try link.send(call.with(id: current[place]), Message(copying: request))
+        try request.withUnsafeBytes { try link.send(call.with(id: current[place]), $0) }
     }
 
     private mutating func take() throws {

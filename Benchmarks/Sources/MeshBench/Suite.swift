@@ -73,6 +73,7 @@ struct Suite {
                 try .relay(executable, endpoint: "ipc://\(folder)/relay.sock"),
                 try .mesh(executable, broker),
             ],
+            single: try .mesh(executable, broker, isSingle: true),
             curve: [
                 try .relay(executable, endpoint: try Suite.freeEndpoint(), keys: keys),
                 try .mesh(executable, broker, keys: keys),
@@ -114,6 +115,8 @@ struct Suite {
 struct Wire {
     let suite: Suite
     let local: [Stand]
+    /// The broker again, with peers that send and take each message by itself.
+    let single: Stand
     let curve: [Stand]
     let plain: [Stand]
     let nats: NATSStand?
@@ -179,6 +182,7 @@ struct Wire {
                     throughput.mustBeatNATS = true
                 }
                 report.rows.append(throughput)
+                if window == 1_000, size == 256 { report.rows.append(try oneByOne(group)) }
                 var shown = [("p99", "p99")]
                 if window == 1 { shown = [("p50", "p50"), ("p99", "p99")] }
                 for (key, label) in shown {
@@ -198,6 +202,13 @@ struct Wire {
         var curved = row(group, "CURVE", "calls/s", secret, rate)
         curved.ratioTarget = 0.75
         report.rows.append(curved)
+    }
+
+    /// The broker as the relay is driven: each message by itself.
+    private func oneByOne(_ group: String) throws -> Row {
+        let stands = local.filter { $0.middle == .relay } + [single]
+        let found = try rounds("unary", count: 1_000, size: 256, stands: stands, withNATS: false)
+        return row(group, "256 B, one by one", "calls/s", found, rate)
     }
 
     /// Reply streams, 64 at once.

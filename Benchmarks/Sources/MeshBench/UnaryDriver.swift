@@ -67,6 +67,7 @@ struct UnaryDriver: ~Copyable {
         var now = start
         while now < end {
             while let place = free.popLast() { try send(place) }
+            try link.flush()
             try takeAnswers()
             now = wiz_monotonic_ns()
         }
@@ -76,7 +77,8 @@ struct UnaryDriver: ~Copyable {
     private mutating func send(_ place: Int) throws {
         serial += 1
         sentAt[place] = wiz_monotonic_ns()
-        try link.send(call.with(id: serial << Self.placeBits | UInt64(place)), Message(copying: payload))
+        let header = call.with(id: serial << Self.placeBits | UInt64(place))
+        try payload.withUnsafeBytes { try link.send(header, $0) }
     }
 
     /// Takes in what has come, at least one answer.

@@ -27,6 +27,8 @@ struct Worker: ~Copyable {
     private let end = Stencil(End(contentType: .bytes, id: WireID(rawValue: 1)))
     private let chunk = Stencil(Chunk(contentType: .bytes, id: WireID(rawValue: 1), sequence: 0))
     private var streams: [UInt64: Stream] = [:]
+    /// What chunks are made of.
+    private let filler = [UInt8](repeating: 0x63, count: 4_096)
 
     /// Connects, and provides the service.
     init(_ context: Context, _ target: Target, service: String, isSilent: Bool) throws {
@@ -74,10 +76,10 @@ struct Worker: ~Copyable {
 
     private mutating func take() throws {
         let id = link.id
-        let isStream = link.frames.withUnsafeBytes(at: 0) { $0[2] & UInt8(CallFlags.replyStream.rawValue) != 0 }
-        guard isStream else { return try link.send(end.with(id: id), link.frames.take(at: 1)) }
-        let credit = link.frames.withUnsafeBytes(at: 0) { $0.loadUnaligned(fromByteOffset: 32, as: UInt32.self) }
-        let (count, size) = link.frames.withUnsafeBytes(at: 1) { bytes in
+        let isStream = link.withHeader { $0[2] & UInt8(CallFlags.replyStream.rawValue) != 0 }
+        guard isStream else { return try link.sendBack(end.with(id: id)) }
+        let credit = link.withHeader { $0.loadUnaligned(fromByteOffset: 32, as: UInt32.self) }
+        let (count, size) = link.withPayload { bytes in
             (bytes.loadUnaligned(as: UInt32.self), bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
         }
         streams[id] = try push(id, Stream(chunkByteCount: Int(size), remaining: Int(count), credit: credit))
@@ -93,7 +95,7 @@ struct Worker: ~Copyable {
     private mutating func proceed() throws {
         let id = link.id
         guard var stream = streams[id] else { return }
-        stream.credit += link.frames.withUnsafeBytes(at: 0) { $0.loadUnaligned(fromByteOffset: 16, as: UInt32.self) }
+        stream.credit += link.withHeader { $0.loadUnaligned(fromByteOffset: 16, as: UInt32.self) }
         streams[id] = try push(id, stream)
     }
 
@@ -101,7 +103,10 @@ struct Worker: ~Copyable {
     private mutating func push(_ id: UInt64, _ given: Stream) throws -> Stream? {
         var stream = given
         while stream.credit > 0, stream.remaining > 0 {
-            try link.send(chunk.with(id: id, sequence: stream.sequence), Message(size: stream.chunkByteCount))
+            let header = chunk.with(id: id, sequence: stream.sequence)
+            try filler.withUnsafeBytes { filler in
+                try link.send(header, UnsafeRawBufferPointer(rebasing: filler.prefix(stream.chunkByteCount)))
+            }
             stream.credit -= 1
             stream.remaining -= 1
             stream.sequence += 1
