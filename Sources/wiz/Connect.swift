@@ -18,7 +18,7 @@ struct BrokerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The name to say hello with; on tcp the principal of the key in WIZ_KEY_FILE.",
+            "The name to say hello with; the key of a plugin goes by its own names alone.",
             valueName: "name"
         )
     )

@@ -63,6 +63,8 @@ struct Foreground: Sendable {
     ) async throws {
         signal(SIGPIPE, SIG_IGN)
         _ = wiz_raise_open_file_limit(1 << 20)
+        // One that a killed mesh has left behind would tell scripts that this one is ready.
+        if let readyFile { unlink(readyFile) }
         let (happenings, happened) = Happenings.makeStream()
         let beginning = Task { try await begin() }
         let isToEnd = Latch()

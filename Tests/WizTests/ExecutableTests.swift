@@ -101,6 +101,13 @@ struct ExecutableTests {
         #expect(Set(grouped).count == grouped.count)
     }
 
+    @Test func `the exit codes are those of the documentation`() throws {
+        let text = String(decoding: try readFile(Built.root + "/docs/OPERATIONS.md"), as: UTF8.self)
+        for exit in WizExit.allCases {
+            #expect(text.contains("\n| \(exit.rawValue) | \(exit.meaning) |\n"), "\(exit)")
+        }
+    }
+
     @Test func `every command prints its help`() throws {
         let commands = Wiz.configuration.subcommands.flatMap { command in
             [command._commandName]

@@ -115,6 +115,8 @@ struct MeshCommandTests {
         let valid = try await WizProcess.run("validate", "mesh.yaml", in: folder)
         #expect(valid.code == 0 && valid.output.contains(words))
         #expect(try await WizProcess.run("doctor", in: folder).output.contains(words))
+        #expect(try await WizProcess.run("revoke", "ehco", "--all", in: folder).output.contains("no longer names ehco"))
+        #expect(try folder.text("grants.yaml") == Self.comment + "plugins: {}\n")
     }
 
     // MARK: Plugins
@@ -286,7 +288,7 @@ struct MeshCommandTests {
             }
             let stream = try await WizProcess.run("call", "echo.count", #"{"to":2}"#, in: folder)
             #expect(stream.code == 1 && stream.output.contains("add --stream"))
-            for command in ["cancel", "drain", "kick", "describe", "reload"] {
+            for command in ["services", "cancel", "drain", "kick", "describe", "reload"] {
                 let (output, code) = try await WizProcess.run(command, "99", in: folder)
                 #expect(code == 4 && output.contains("→"), "\(command): \(output)")
             }

@@ -12,9 +12,9 @@ struct Bench: AsyncParsableCommand {
         abstract: "Measure how fast a method answers.",
         discussion: """
             Examples:
-              wiz bench echo.echo --window 64             closed loop: 64 calls at a time
-              wiz bench echo.echo --rate 5000             open loop: 5000 calls a second, latency from when each was due
-              wiz bench echo.echo --size 4KiB --type bytes
+              wiz bench echo.say --window 64              closed loop: 64 calls at a time
+              wiz bench echo.say --rate 5000              open loop: 5000 calls a second, latency from when each was due
+              wiz bench echo.say --size 4KiB --type bytes
             """
     )
 

@@ -41,6 +41,7 @@ struct Revoke: AsyncParsableCommand {
 
     func run() async throws {
         let place = try await place.place()
+        if all, try revokeStray(place) { return }
         let change = try GrantChange(plugin, in: place)
         try check(change.plugin)
         let patterns = Set(hosts.compactMap { HostPattern($0) })
@@ -50,6 +51,21 @@ struct Revoke: AsyncParsableCommand {
             if !grant.permissions.contains(PermissionRequest.networking) { grant.hosts = nil }
         }
         output.done(outcome.json, outcome.sentence("Revoked:"))
+    }
+
+    /// Takes out what is granted to a name that no plugin has.
+    ///
+    /// - Returns: whether it is such a name.
+    private func revokeStray(_ place: MeshPlace) throws -> Bool {
+        guard !place.plugins.contains(where: { $0.name == plugin }),
+            (try? GrantsFile(reading: place.grantsPath))?.plugins[plugin] != nil
+        else { return false }
+        try GrantsFile.change(place.grantsPath) { $0.plugins[plugin] = nil }
+        output.done(
+            .object(["changed": .boolean(true), "file": .string(place.grantsPath)]),
+            "Revoked: \(place.grantsPath) no longer names \(plugin), which is no plugin here."
+        )
+        return true
     }
 
     /// The hosts by which the grant stands: those granted, else those asked for.

@@ -27,7 +27,17 @@ struct Services: AsyncParsableCommand {
         if let range { filter.append(.init(key: "range", value: .string(range))) }
         if let capability { filter.append(.init(key: "capability", value: .string(capability))) }
         let entries = filter
-        let items = try await broker.withMesh { try await $0.list("services", entries) }
+        let items = try await broker.withMesh { [service] mesh in
+            let items = try await mesh.list("services", entries)
+            if items.isEmpty, let service {
+                throw CommandFailure(
+                    .notFound,
+                    "there is no service \(service)" + (entries.count > 1 ? " of that kind" : ""),
+                    hint: await mesh.serviceSuggestion(service)
+                )
+            }
+            return items
+        }
         if long, !output.json {
             Terminal.output.write(items.map { details($0, Terminal.output.style) }.joined(separator: "\n"))
             return
@@ -52,7 +62,9 @@ struct Services: AsyncParsableCommand {
         output.show(
             .list(items),
             table,
-            empty: "No services yet. Plugins bring them: `wiz up`, or start a plugin with WIZ_ENDPOINT set."
+            empty: entries.isEmpty
+                ? "No services yet. Plugins bring them: `wiz up`, or start a plugin with WIZ_ENDPOINT set."
+                : "No service is of that kind."
         )
     }
 

@@ -17,16 +17,7 @@ final class HostFolder: Sendable {
     /// Makes it, or takes it over from a host that has ended.
     init(of host: String) throws(CommandFailure) {
         path = Self.place(of: host)
-        try Self.make(path, mode: 0o700)
-        lock = wiz_open_lock_file(path + "/lock", 0o600)
-        guard lock >= 0, wiz_try_lock_exclusive(lock) == 0 else {
-            if lock >= 0 { close(lock) }
-            throw CommandFailure(
-                .failed,
-                "a host \(host) runs on this machine already: it holds \(path)/lock",
-                hint: "Stop it first, or give this one another name with --name."
-            )
-        }
+        lock = try Self.takeLock(path, host)
         // Sandboxes bring it to plugins that may be other users; nobody else gets through the folder above it.
         try Self.make(plugins, mode: 0o755)
     }
@@ -39,6 +30,25 @@ final class HostFolder: Sendable {
         rmdir(work)
         unlink(path + "/lock")
         rmdir(path)
+    }
+
+    private static func takeLock(_ path: String, _ host: String) throws(CommandFailure) -> Int32 {
+        while true {
+            try make(path, mode: 0o700)
+            let lock = wiz_open_lock_file(path + "/lock", 0o600)
+            guard lock >= 0, wiz_try_lock_exclusive(lock) == 0 else {
+                if lock >= 0 { close(lock) }
+                throw CommandFailure(
+                    .failed,
+                    "a host \(host) runs on this machine already: it holds \(path)/lock",
+                    hint: "Stop it first, or give this one another name with --name."
+                )
+            }
+            // One that was ending may have removed the file after it was opened: then it keeps nobody out.
+            var (mine, there) = (stat(), stat())
+            if fstat(lock, &mine) == 0, stat(path + "/lock", &there) == 0, mine.st_ino == there.st_ino { return lock }
+            close(lock)
+        }
     }
 
     private static func place(of host: String) -> String {

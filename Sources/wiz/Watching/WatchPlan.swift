@@ -119,25 +119,25 @@ struct FilesPlan: WatchPlan {
     private var watched: Set<String> = []
     /// How each of them was when it was last there.
     private var marks: [String: Mark] = [:]
-    private var watches: [Inotify.Watch: String] = [:]
+    private var watches: Set<Inotify.Watch> = []
 
     init(_ files: Set<String>) { self.files = files }
 
     var patience: Duration? { nil }
 
     mutating func arm(_ inotify: borrowing Inotify) throws(WatchFailure) {
-        var current: [Inotify.Watch: String] = [:]
+        var current: Set<Inotify.Watch> = []
         for file in files {
             // A folder on the way may come while the one above it is not watched yet: what is there is looked at again.
             var folders: Set<String> = []
             while case let more = self.folders(toWatchFor: file).subtracting(folders), !more.isEmpty {
                 for folder in more {
-                    if let watch = try inotify.watch(folder) { current[watch] = folder }
+                    if let watch = try inotify.watch(folder) { current.insert(watch) }
                 }
                 folders.formUnion(more)
             }
         }
-        for watch in watches.keys where current[watch] == nil { inotify.end(watch) }
+        for watch in watches.subtracting(current) { inotify.end(watch) }
         watches = current
         marks = marks.filter { files.contains($0.key) }
         for file in files.subtracting(watched) { marks[file] = mark(file) }
@@ -145,17 +145,8 @@ struct FilesPlan: WatchPlan {
     }
 
     mutating func take(_ event: Inotify.Event, _ inotify: borrowing Inotify, _ batch: inout WatchBatch) {
-        if event.has(IN_Q_OVERFLOW) {
-            batch.paths.formUnion(files)
-            return
-        }
-        guard let folder = watches[event.watch] else { return }
-        let path = folder == "/" ? "/" + event.name : folder + "/" + event.name
-        for file in files {
-            // The folders on the way count too: with one of them the file may come or go.
-            let isOnTheWay = file == path || file.hasPrefix(path + "/") || event.name.isEmpty
-            if isOnTheWay || resolved(file) == path { batch.paths.insert(file) }
-        }
+        // Over links and folders on the way it may be about any of the files: they are looked at once it is quiet.
+        if event.has(IN_Q_OVERFLOW) || watches.contains(event.watch) { batch.isComplete = false }
     }
 
     mutating func settle(_ batch: inout WatchBatch) {
