@@ -1,5 +1,20 @@
-// Cuts what a process writes into lines: bounded in length, and bounded in number for each second so that a process in a
-// loop cannot drown the others. Pure: the time comes in as an argument.
+// Cuts what a process writes into lines: bounded in length, and bounded in number and bytes for each second so that a process
+// in a loop cannot drown the others. Pure: the time comes in as an argument.
+
+import Glibc
+
+/// How much of what a process writes the host takes, for each of its two outputs.
+///
+/// All of it costs the host: reading, cutting, keeping, handing on to whoever follows the logs. A person reads some lines a
+/// second, a burst that is of use (a stack trace, a start) has hundreds; what writes more is in a loop.
+enum OutputBounds {
+    /// Bytes beyond which a line is cut.
+    static let longestLine = 8192
+    /// Lines of a second beyond which they are counted and left out.
+    static let linesPerSecond = 1000
+    /// Bytes of a second beyond which the host stops reading until it is over: the process waits when its pipe is full.
+    static let bytesPerSecond = 8 << 20
+}
 
 /// Makes bounded lines of bytes that come in pieces.
 struct LineSplitter: Sendable {
@@ -8,17 +23,21 @@ struct LineSplitter: Sendable {
     private var pending: [UInt8] = []
     private var isCutting = false
 
-    init(longest: Int = 8192) { self.longest = longest }
+    init(longest: Int = OutputBounds.longestLine) { self.longest = longest }
 
     /// Takes bytes and hands out each line that they complete.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, _ line: (String) -> Void) {
-        for byte in bytes {
-            if byte == 0x0A {
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+            let found = memchr(start, 0x0A, rest.count)
+            let count = found.map { UnsafeRawPointer($0) - start } ?? rest.count
+            let room = min(count, longest - pending.count)
+            pending.append(contentsOf: rest.prefix(room))
+            if count > room { isCutting = true }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            if found != nil {
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
                 end(line)
-            } else if pending.count < longest {
-                pending.append(byte)
-            } else {
-                isCutting = true
             }
         }
     }
@@ -53,7 +72,7 @@ struct LineMeter: Hashable, Sendable {
     private var count = 0
     private var leftOut = 0
 
-    init(perSecond: Int = 1000) { self.perSecond = perSecond }
+    init(perSecond: Int = OutputBounds.linesPerSecond) { self.perSecond = perSecond }
 
     mutating func line(at elapsed: Duration) -> Verdict {
         let now = elapsed.components.seconds
@@ -68,5 +87,34 @@ struct LineMeter: Hashable, Sendable {
         }
         defer { leftOut = 0 }
         return .show(leftOut: leftOut)
+    }
+
+    /// The lines that were left out and have not been told.
+    mutating func takeLeftOut() -> Int {
+        defer { leftOut = 0 }
+        return leftOut
+    }
+}
+
+/// Lets so many bytes of each tenth of a second through without a pause.
+struct ByteMeter: Hashable, Sendable {
+    private static let slice = Duration.milliseconds(100)
+
+    let perSlice: Int
+    private var begin = Duration.zero
+    private var count = 0
+
+    init(perSecond: Int = OutputBounds.bytesPerSecond) { perSlice = perSecond / 10 }
+
+    /// Takes bytes that were read.
+    ///
+    /// - Returns: how long to read no more; nil: go on.
+    mutating func read(_ bytes: Int, at now: Duration) -> Duration? {
+        if now >= begin + Self.slice {
+            begin = now
+            count = 0
+        }
+        count += bytes
+        return count > perSlice ? begin + Self.slice - now : nil
     }
 }

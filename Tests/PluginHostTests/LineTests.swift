@@ -53,4 +53,19 @@ struct LineTests {
         #expect(meter.line(at: .milliseconds(1000)) == .show(leftOut: 2))
         #expect(meter.line(at: .milliseconds(1001)) == .show(leftOut: 0))
     }
+
+    @Test func `lines that were left out at the end are told, too`() {
+        var meter = LineMeter(perSecond: 1)
+        _ = meter.line(at: .zero)
+        _ = meter.line(at: .zero)
+        #expect(meter.takeLeftOut() == 1 && meter.takeLeftOut() == 0)
+    }
+
+    @Test func `a process that writes more bytes than its share is read no more until its tenth of a second is over`() {
+        var meter = ByteMeter(perSecond: 1000)
+        #expect(meter.read(100, at: .milliseconds(10)) == nil)
+        #expect(meter.read(1, at: .milliseconds(60)) == .milliseconds(40))
+        #expect(meter.read(90, at: .milliseconds(120)) == nil)
+        #expect(meter.read(20, at: .milliseconds(150)) == .milliseconds(70))
+    }
 }

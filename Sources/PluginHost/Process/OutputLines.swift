@@ -9,22 +9,32 @@ struct OutputLines: Sendable {
 
     func read(_ sequence: SubprocessOutputSequence) async {
         var splitter = LineSplitter()
-        var meter = LineMeter()
+        var lines = LineMeter()
+        var bytes = ByteMeter()
         let start = ContinuousClock.now
+        let tell = { (leftOut: Int) in
+            if leftOut > 0 { line("… \(leftOut) lines were left out: more than \(lines.perSecond) in a second") }
+        }
         let show = { (text: String) in
-            switch meter.line(at: start.duration(to: .now)) {
+            switch lines.line(at: start.duration(to: .now)) {
             case .leaveOut: return
             case .show(let leftOut):
-                if leftOut > 0 { line("… \(leftOut) lines were left out: more than \(meter.perSecond) in a second") }
+                tell(leftOut)
                 line(text)
             }
         }
         do {
-            for try await buffer in sequence { buffer.withUnsafeBytes { splitter.feed($0, show) } }
+            for try await buffer in sequence {
+                buffer.withUnsafeBytes { splitter.feed($0, show) }
+                if let pause = bytes.read(buffer.count, at: start.duration(to: .now)) {
+                    try await Task.sleep(for: pause)
+                }
+            }
         } catch {
             // Reading ends with the process; what was read is kept.
         }
         splitter.finish(show)
+        tell(lines.takeLeftOut())
     }
 }
 
