@@ -56,5 +56,7 @@ WIZ_RELOADS=${RELOADS:-100} WIZ_RATE=${RATE:-2000} swift test --filter ReloadUnd
 # What a plugin feels of neighbours that take memory, processors and processes without end, or are deaf to SIGTERM.
 stop_mesh
 Scripts/try-neighbours.sh || failed=1
+# Plugins that misbehave beside one that is called at a steady rate: nobody is slowed, each is gone within its bound.
+WIZ_NEIGHBOUR_SECONDS=${NEIGHBOUR_SECONDS:-20} swift test --filter NeighbourTests || failed=1
 [ $failed -eq 0 ] && echo "soak: everything is back where it was"
 exit $failed

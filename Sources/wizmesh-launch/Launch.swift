@@ -43,6 +43,8 @@ enum Launch {
         if let path = options.statusPath { _ = try open(path, O_WRONLY, as: Descriptor.status) }
         if let path = options.filterPath { _ = try open(path, O_RDONLY, as: Descriptor.filter) }
         for path in options.joins { try join(path) }
+        // Yielding more is always allowed; a plugin of a host that yields itself yields as much more.
+        _ = nice(options.nice)
         if let stage = options.stage { try mount(options.mounts, on: stage) }
         try set(options.limits)
         if let account = options.account {

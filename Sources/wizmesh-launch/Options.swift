@@ -23,6 +23,8 @@ struct Options {
     /// The folder on which the folders of `mounts` are put, within a mount namespace of the launcher's own.
     var stage: String?
     var mounts: [(source: String, name: String)] = []
+    /// How much the plugin's processes yield to others.
+    var nice: Int32 = 0
     var limits: [(resource: Int32, value: UInt64)] = []
     /// Whether signals and abstract sockets are kept inside.
     var isScoped = false
@@ -84,6 +86,11 @@ struct Options {
                 throw LaunchError("\(word) \(value): no numbers")
             }
             account = (uid, gid)
+        case "--nice":
+            guard let number = Int32(value), (0...19).contains(number) else {
+                throw LaunchError("\(word) \(value): not 0 to 19")
+            }
+            nice = number
         case "--limit":
             let (name, text) = try Self.pair(word, value)
             guard let resource = Self.resources[name], let number = UInt64(text) else {

@@ -153,11 +153,21 @@ final class StageLog: Sendable {
         }
     }
 
-    func ends(_ plugin: String) -> [(label: InstanceLabel, cause: ExitCause, isWanted: Bool, lines: [String])] {
+    /// How a process ended.
+    struct End: Sendable {
+        var label: InstanceLabel
+        var cause: ExitCause
+        var ranFor: Duration
+        var isWanted: Bool
+        var lines: [String]
+    }
+
+    func ends(_ plugin: String) -> [End] {
         events.compactMap { event in
-            guard case .exited(let label, _, let cause, _, let lines, let isWanted) = event, label.plugin == plugin
+            guard case .exited(let label, _, let cause, let time, let lines, let isWanted) = event,
+                label.plugin == plugin
             else { return nil }
-            return (label, cause, isWanted, lines)
+            return End(label: label, cause: cause, ranFor: time, isWanted: isWanted, lines: lines)
         }
     }
 }

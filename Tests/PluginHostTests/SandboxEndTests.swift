@@ -171,6 +171,20 @@ struct SandboxEndTests {
         for member in members { #expect(isGone(member)) }
     }
 
+    @Test(arguments: [Enforcement.require, .off])
+    func `a plugin yields to the mesh, and so does its session`(_ enforcement: Enforcement) async throws {
+        let place = try Place()
+        let process = try await testLauncher().launch(place.order(["wait"], enforcement: enforcement)) { _, _ in }
+        let stat = try #require(readText("/proc/\(process.process)/stat"))
+        let fields = try #require(stat.lastIndex(of: ")").map { stat[$0...].split(separator: " ") })
+        #expect(Int(fields[17]) == min(19, Int(getpriority(Int32(PRIO_PROCESS.rawValue), 0)) + PluginPriority.nice))
+        if enforcement == .require, readText("/proc/self/autogroup")?.hasPrefix("/autogroup-") == true {
+            #expect(await holds { readText("/proc/\(process.process)/autogroup")?.contains("nice 5") == true })
+        }
+        process.kill()
+        _ = await process.end()
+    }
+
     @Test func `several may wait for an end, and ending twice is once`() async throws {
         let place = try Place()
         let process = try await testLauncher().launch(place.order(["wait"])) { _, _ in }

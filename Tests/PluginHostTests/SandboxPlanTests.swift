@@ -46,7 +46,7 @@ struct SandboxPlanTests {
         let limits = ProcessLimits(memoryBytes: 1 << 20, processCount: 7, openFileCount: 9)
         let plan = SandboxPlan(Self.order(LaunchPermissions(), limits), program: try Self.program(), facts: Self.facts)
         let expected = """
-            run --status /tmp/launch/status --failure /tmp/launch/failure --filter /tmp/launch/filter --scope -- \
+            run --status /tmp/launch/status --failure /tmp/launch/failure --filter /tmp/launch/filter --nice 5 --scope -- \
             /usr/bin/bwrap --unshare-all --unshare-user --disable-userns --uid 1000 --gid 1000 --cap-drop ALL \
             --new-session --die-with-parent --as-pid-1 --hostname plugin --ro-bind /usr /usr --symlink usr/bin /bin \
             --ro-bind-try /etc/localtime /etc/localtime --proc /proc --dev /dev --size 1024 --tmpfs /dev/shm \
@@ -94,7 +94,7 @@ struct SandboxPlanTests {
         #expect(
             words.contains("--join /sys/fs/cgroup/pids/x/cgroup.procs --stage /tmp/launch/stage --mount m0=/srv/echo")
         )
-        #expect(words.contains("--account 65534:65534 --scope --"))
+        #expect(words.contains("--account 65534:65534 --nice 5 --scope --"))
         #expect(words.contains("--ro-bind /tmp/launch/stage/m0 /plugin --ro-bind /tmp/launch/stage/m1 /run/wiz"))
     }
 
@@ -173,7 +173,7 @@ struct SandboxPlanTests {
         #expect(tree.read(name + "/memory.max") == "4096")
         #expect(tree.read(name + "/memory.swap.max") == "0")
         #expect(tree.read(name + "/memory.oom.group") == "1")
-        #expect(tree.read(name + "/cpu.max") == "50000 100000")
+        #expect(tree.read(name + "/cpu.max") == "10000 20000")
         #expect(tree.read(name + "/pids.max") == "8")
         #expect(group.joins == [tree.path + "/wizmesh/group/cgroup.procs"])
         #expect(!group.wasOutOfMemory)
@@ -233,6 +233,30 @@ struct SandboxPlanTests {
         for second in 0..<60 {
             #expect(calm.take(UsageSample(cpu: .milliseconds(500 * second)), at: .seconds(second)) == nil)
         }
+    }
+
+    @Test func `memory that nears its limit is looked at more often`() {
+        var meter = UsageMeter(ProcessLimits(memoryBytes: 256 << 20), held: [])
+        func look(_ megabytes: Int64, _ time: Int) -> ExitCause? {
+            meter.take(UsageSample(memoryBytes: megabytes << 20), at: .milliseconds(time))
+        }
+        #expect(look(100, 0) == nil && !meter.isPressing)
+        #expect(look(150, 250) == nil && !meter.isPressing)
+        // At this pace the next look would find it beyond its limit.
+        #expect(look(220, 500) == nil && meter.isPressing)
+        #expect(meter.takeMemory(UsageSample(memoryBytes: 257 << 20)) == nil && meter.isPressing)
+        var calm = meter
+        #expect(calm.take(UsageSample(memoryBytes: 220 << 20), at: .milliseconds(750)) == nil && !calm.isPressing)
+        #expect(meter.takeMemory(UsageSample(memoryBytes: 260 << 20)) != nil)
+        var held = UsageMeter(ProcessLimits(memoryBytes: 1), held: [.memory])
+        #expect(held.take(UsageSample(memoryBytes: 2), at: .zero) == nil && !held.isPressing)
+    }
+
+    @Test func `a share of processor time is told in short periods, and never below what the kernel takes`() {
+        #expect(ProcessorShare(percent: 50).unified == "10000 20000")
+        #expect(ProcessorShare(percent: 400).unified == "80000 20000")
+        #expect(ProcessorShare(percent: 5).unified == "1000 20000")
+        #expect(ProcessorShare(percent: 1).unified == "1000 100000")
     }
 
     @Test func `a process that starts others without end is found on a busy machine too, and a full one is let be`() {

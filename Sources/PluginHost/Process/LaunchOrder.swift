@@ -13,6 +13,8 @@ public struct LaunchOrder: Sendable {
     public var arguments: [String]
     /// The plugin's folder on the host: read-only at `/plugin` in the sandbox, and the working directory.
     public var folder: String
+    /// The manifest as it was read, which the process finds by `WIZ_MANIFEST`; nil: the one in its folder.
+    public var manifest: String?
     /// The variables that the process gets.
     ///
     /// Paths are the host's: the launcher puts `WIZ_ENDPOINT`, `WIZ_PLUGIN_FOLDER` and `WIZ_DATA` into the sandbox's own
@@ -43,6 +45,7 @@ public struct LaunchOrder: Sendable {
         program: String,
         arguments: [String] = [],
         folder: String,
+        manifest: String? = nil,
         environment: [String: String] = [:],
         input: String? = nil,
         permissions: LaunchPermissions = LaunchPermissions(),
@@ -56,6 +59,7 @@ public struct LaunchOrder: Sendable {
         self.program = program
         self.arguments = arguments
         self.folder = folder
+        self.manifest = manifest
         self.environment = environment
         self.input = input
         self.permissions = permissions

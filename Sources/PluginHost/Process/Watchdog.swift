@@ -1,5 +1,6 @@
 // Looks at what processes use, four times a second, and ends those that use more than they may where no control group holds
-// them: memory, processor time, and starting processes without end. The meter is pure; samples come from /proc.
+// them: memory, processor time, and starting processes without end. The meter is pure; samples come from /proc. The watchdog
+// has a thread of its own, so that it looks in time whatever the host's tasks are doing.
 
 import Glibc
 import Synchronization
@@ -23,6 +24,8 @@ struct UsageMeter: Sendable {
     let held: Set<Controller>
     let cpuWindow: Duration
     private var overMemory = 0
+    /// Whether memory must be looked at again soon: it is over its limit, or will be before the next usual look.
+    private(set) var isPressing = false
     private var overCPUSince: Duration?
     private var starting = 0
     private var last: (at: Duration, sample: UsageSample)?
@@ -33,15 +36,26 @@ struct UsageMeter: Sendable {
         self.cpuWindow = cpuWindow
     }
 
-    /// Takes a sample; a verdict is given once.
+    /// Takes a sample of a usual look; a verdict is given once.
     mutating func take(_ sample: UsageSample, at now: Duration) -> ExitCause? {
+        let before = last
         defer { last = (now, sample) }
+        let grown = max(0, sample.memoryBytes - (before?.sample.memoryBytes ?? sample.memoryBytes))
+        isPressing = isOver(sample.memoryBytes + grown)
         return memory(sample) ?? cpu(sample, at: now) ?? starts(sample, at: now)
     }
 
+    /// Takes a sample of a look between two usual ones, which judges memory alone.
+    mutating func takeMemory(_ sample: UsageSample) -> ExitCause? { memory(sample) }
+
+    private func isOver(_ memoryBytes: Int64) -> Bool {
+        guard let limit = limits.memoryBytes, !held.contains(.memory) else { return false }
+        return memoryBytes > limit
+    }
+
     private mutating func memory(_ sample: UsageSample) -> ExitCause? {
-        guard let limit = limits.memoryBytes, !held.contains(.memory) else { return nil }
-        overMemory = sample.memoryBytes > limit ? overMemory + 1 : 0
+        guard let limit = limits.memoryBytes else { return nil }
+        overMemory = isOver(sample.memoryBytes) ? overMemory + 1 : 0
         guard overMemory >= 2 else { return nil }
         return .watchdog(
             "memory limit (RSS \(ByteCount.text(sample.memoryBytes)) > \(ByteCount.text(limit)), watchdog)"
@@ -89,7 +103,8 @@ final class Watchdog: Sendable {
 
     private let interval: Duration
     private let cpuWindow: Duration
-    private let state = Mutex<(watched: [Watched], isRunning: Bool)>(([], false))
+    /// Processes that the thread has not taken over yet, and whether there is a thread.
+    private let state = Mutex<(added: [Watched], isRunning: Bool)>(([], false))
 
     init(interval: Duration, cpuWindow: Duration) {
         self.interval = interval
@@ -102,31 +117,47 @@ final class Watchdog: Sendable {
         guard limits.memoryBytes != nil || limits.cpuPercent != nil || limits.processCount != nil else { return }
         let meter = UsageMeter(limits, held: process.group?.controllers ?? [], cpuWindow: cpuWindow)
         let starts = state.withLock { state in
-            state.watched.append(Watched(process: process, meter: meter))
+            state.added.append(Watched(process: process, meter: meter))
             defer { state.isRunning = true }
             return !state.isRunning
         }
-        if starts { Task.detached { await self.run() } }
+        if starts { Worker.start(name: "wiz-watchdog") { [self] in run() } }
     }
 
-    private func run() async {
+    /// Looks until nobody is left.
+    private func run() {
         let start = ContinuousClock.now
+        var watched: [Watched] = []
+        var usual = start + interval
         while true {
-            try? await Task.sleep(for: interval)
+            let isPressing = watched.contains { $0.meter.isPressing }
+            Self.wait(until: isPressing ? min(usual, .now + interval / 5) : usual)
+            let isUsual = ContinuousClock.now >= usual
             let goesOn = state.withLock { state in
-                state.watched.removeAll { $0.process.isEnded }
-                for index in state.watched.indices { look(&state.watched[index], at: start.duration(to: .now)) }
-                state.isRunning = !state.watched.isEmpty
+                watched += state.added
+                state.added = []
+                watched.removeAll { $0.process.isEnded }
+                state.isRunning = !watched.isEmpty
                 return state.isRunning
             }
-            if !goesOn { return }
+            guard goesOn else { return }
+            for index in watched.indices where isUsual || watched[index].meter.isPressing {
+                Self.look(&watched[index], at: start.duration(to: .now), isUsual)
+            }
+            if isUsual { usual = .now + interval }
         }
     }
 
-    private func look(_ watched: inout Watched, at now: Duration) {
+    private static func wait(until instant: ContinuousClock.Instant) {
+        let left = ContinuousClock.now.duration(to: instant)
+        if left > .zero { poll(nil, 0, Int32(clamping: left.milliseconds + 1)) }
+    }
+
+    private static func look(_ watched: inout Watched, at now: Duration, _ isUsual: Bool) {
         guard let root = watched.process.root else { return }
         var sample = ProcessTree.usage(of: root)
         sample.refusedStarts = watched.process.group?.refusedStarts ?? 0
-        if let cause = watched.meter.take(sample, at: now) { watched.process.kill(because: cause) }
+        let cause = isUsual ? watched.meter.take(sample, at: now) : watched.meter.takeMemory(sample)
+        if let cause { watched.process.kill(because: cause) }
     }
 }

@@ -9,7 +9,7 @@ struct BarePlan: Hashable, Sendable {
     let environment: [String: String]
 
     init(_ order: LaunchOrder, program: ProgramLayout, facts: SandboxFacts, isOff: Bool) {
-        var words = ["run"] + SandboxPlan.channels(facts)
+        var words = ["run"] + SandboxPlan.channels(facts) + ["--nice", "\(PluginPriority.nice)"]
         for limit in SandboxPlan.limits(order.limits) { words += ["--limit", limit] }
         if let account = facts.account { words += ["--account", "\(account.uid):\(account.gid)"] }
         if !isOff { words += ["--scope", "--no-new-privileges"] }
@@ -21,6 +21,8 @@ struct BarePlan: Hashable, Sendable {
         }
         if variables["WIZ_ENDPOINT"] == nil { variables["WIZ_ENDPOINT"] = "ipc://\(order.meshFolder)/mesh.sock" }
         variables["WIZ_PLUGIN_FOLDER"] = order.folder
+        // Another user may not reach the host's own folder, and reads the one in the plugin's.
+        variables["WIZ_MANIFEST"] = facts.account == nil ? order.manifest : nil
         variables["WIZ_DATA"] = order.permissions.storage ? order.dataFolder : nil
         environment = variables
     }

@@ -12,6 +12,24 @@ enum Controller: String, Hashable, Sendable, CaseIterable {
     case pids
 }
 
+/// Processor time as groups are told it, in microseconds: so much of each period.
+///
+/// What has used up its share stands still until the next period, and until then it may have run on all processors at once:
+/// in a short period neither its own callers nor its neighbours wait for long.
+struct ProcessorShare: Hashable, Sendable {
+    let quota: Int
+    let period: Int
+
+    init(percent: Int) {
+        // The kernel takes no quota below a millisecond.
+        period = max(20_000, 100_000 / max(1, percent))
+        quota = max(1000, period * percent / 100)
+    }
+
+    /// As `cpu.max` says it.
+    var unified: String { "\(quota) \(period)" }
+}
+
 /// Where a host can make groups, found once.
 final class ControlGroups: Sendable {
     private let root: String
@@ -193,8 +211,9 @@ final class ControlGroup: Sendable {
             _ = Self.set(folder + "/memory.swap.max", "0")
             _ = Self.set(folder + "/memory.oom.group", "1")
         }
-        if let percent = limits.cpuPercent, Self.set(folder + "/cpu.max", "\(percent * 1000) 100000") {
+        if let percent = limits.cpuPercent, Self.set(folder + "/cpu.max", ProcessorShare(percent: percent).unified) {
             held.insert(.cpu)
+            _ = Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
         }
         if let count = limits.processCount, Self.set(folder + "/pids.max", "\(count + Self.own)") { held.insert(.pids) }
         controllers = held
@@ -211,7 +230,8 @@ final class ControlGroup: Sendable {
                 settings = [("memory.limit_in_bytes", "\(bytes)")]
             case .cpu:
                 guard let percent = limits.cpuPercent else { continue }
-                settings = [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "\(percent * 1000)")]
+                let share = ProcessorShare(percent: percent)
+                settings = [("cpu.cfs_period_us", "\(share.period)"), ("cpu.cfs_quota_us", "\(share.quota)")]
             case .pids:
                 guard let count = limits.processCount else { continue }
                 settings = [("pids.max", "\(count + Self.own)")]
@@ -219,6 +239,7 @@ final class ControlGroup: Sendable {
             guard mkdir(folder, 0o755) == 0 else { continue }
             if settings.allSatisfy({ Self.set(folder + "/" + $0.name, $0.value) }) {
                 made[controller] = folder
+                if controller == .cpu { _ = Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)") }
             } else {
                 rmdir(folder)
             }

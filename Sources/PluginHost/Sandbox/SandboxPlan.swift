@@ -39,6 +39,16 @@ struct SandboxFacts: Hashable, Sendable {
     var hasFilter = true
 }
 
+/// How plugins share the processors with the broker and the host, on which every call of every plugin depends.
+enum PluginPriority {
+    /// Under load the mesh has three times the weight of a plugin.
+    static let nice = 5
+    /// The same for control groups of version 2, where 100 is usual.
+    static let weight = 33
+    /// The same for control groups of version 1.
+    static let shares = 335
+}
+
 /// A user and a group.
 struct Account: Hashable, Sendable {
     var uid: UInt32
@@ -58,6 +68,7 @@ struct SandboxPlan: Hashable, Sendable {
         static let data = "/data"
         static let egress = "/run/egress"
         static let launcher = "/run/wizmesh-launch"
+        static let manifest = "/run/wizmesh-plugin.json"
         static let proxyPort = 3128
         static let proxySocket = "proxy.sock"
     }
@@ -68,6 +79,9 @@ struct SandboxPlan: Hashable, Sendable {
             Binding(source: order.meshFolder, destination: Inside.mesh),
             Binding(source: facts.launcher, destination: Inside.launcher),
         ]
+        if let manifest = order.manifest {
+            bindings.append(Binding(source: manifest, destination: Inside.manifest))
+        }
         if order.permissions.storage {
             bindings.append(Binding(source: order.dataFolder, destination: Inside.data, isWritable: true))
         }
@@ -83,7 +97,7 @@ struct SandboxPlan: Hashable, Sendable {
             }
         }
         if let account = facts.account { outer += ["--account", "\(account.uid):\(account.gid)"] }
-        outer += ["--scope", "--"]
+        outer += ["--nice", "\(PluginPriority.nice)", "--scope", "--"]
         arguments =
             outer + Self.bubblewrap(order, bindings, facts)
             + [Inside.launcher, "inside"] + Self.inside(order, facts) + ["--", program.inside] + order.arguments
@@ -163,6 +177,7 @@ struct SandboxPlan: Hashable, Sendable {
         variables.merge(defaults) { given, _ in given }
         variables["WIZ_ENDPOINT"] = "ipc://\(Inside.mesh)/mesh.sock"
         variables["WIZ_PLUGIN_FOLDER"] = ProgramLayout.folderInside
+        variables["WIZ_MANIFEST"] = order.manifest == nil ? nil : Inside.manifest
         variables["WIZ_DATA"] = order.permissions.storage ? Inside.data : nil
         if hasProxy {
             let proxy = "http://127.0.0.1:\(Inside.proxyPort)"
