@@ -120,6 +120,14 @@ public struct PluginSpecification: Hashable, Sendable {
         }
     }
 
+    /// The text of the manifest, as long as the folder's file says what was read; nil: somebody has changed it.
+    var manifestText: String? {
+        guard let text = readText("\(folder)/\(PluginManifest.fileName)", atMost: 1 << 20),
+            let present = try? PluginManifest.load(text: text), present == manifest
+        else { return nil }
+        return text
+    }
+
     /// The same for the host core.
     func plan(revision: Int) -> PluginPlan {
         let count = manifest.instances

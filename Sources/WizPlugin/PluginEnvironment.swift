@@ -19,6 +19,8 @@ struct PluginEnvironment: Sendable {
     subscript(name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
 
     var folder: String { self["WIZ_PLUGIN_FOLDER"] ?? FileManager.default.currentDirectoryPath }
+    /// The manifest: as the host read it, or as it lies in the folder.
+    var manifest: String { self["WIZ_MANIFEST"] ?? folder + "/plugin.json" }
     /// Whether a host started this process, holds its standard input and waits for its end.
     var isHosted: Bool { self["WIZ_HOST"] == "1" }
     var logLevel: Logger.Level { self["WIZ_LOG"].flatMap(Logger.Level.init(rawValue:)) ?? .info }

@@ -67,8 +67,11 @@ extension PluginInfo {
     /// Reads the manifest of a plugin's folder.
     ///
     /// - Throws: ``PluginError/configuration(_:)`` when there is none, or it is not one.
-    public init(folder: String) throws(PluginError) {
-        let path = folder + "/plugin.json"
+    public init(folder: String) throws(PluginError) { try self.init(path: folder + "/plugin.json") }
+
+    /// Reads a manifest.
+    init(path: String) throws(PluginError) {
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         let data: Data
         do {
             data = try Data(contentsOf: URL(filePath: path))

@@ -22,7 +22,7 @@ enum PluginProcess {
         let config: Value
         do throws(PluginError) {
             try takeSettings(&environment, signals)
-            info = try PluginInfo(folder: environment.folder)
+            info = try PluginInfo(path: environment.manifest)
             config = try environment.config()
         } catch {
             LineLog.write("error: \(error)")

@@ -29,6 +29,21 @@ struct KeptProgramTests {
         #expect(access(folder + "/kept/7", F_OK) != 0)
     }
 
+    @Test func `the manifest stays with the program, and goes with it or with the next host`() throws {
+        let place = try Place()
+        let folder = place.path + "/other/kept"
+        defer { rmdir(folder) }
+        let first = KeptProgram("on-the-path", manifest: "{}", in: folder, revision: 1)
+        let second = KeptProgram(first, in: folder, revision: 2)
+        #expect(first.manifest == folder + "/1.json")
+        first.forget()
+        #expect(access(folder + "/1.json", F_OK) != 0)
+        #expect(second.manifest.flatMap { readText($0) } == "{}")
+        KeptProgram.sweep(folder)
+        #expect(access(folder + "/2.json", F_OK) != 0)
+        #expect(KeptProgram("on-the-path", in: folder, revision: 3).manifest == nil)
+    }
+
     @Test func `a FIFO in a program's place keeps nobody waiting`() throws {
         let place = try Place()
         let pipe = place.path + "/other/pipe"

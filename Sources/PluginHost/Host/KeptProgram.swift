@@ -1,5 +1,6 @@
 // A plugin's program as it was when its revision was read: a hard link (a copy where that cannot be, or where the file may be
-// written in place), so that the old generation can start again after its file was replaced.
+// written in place), and its manifest beside it, so that the old generation can start again, wholly the old one, after its
+// files were replaced.
 
 internal import CLinuxShims
 import Glibc
@@ -26,12 +27,21 @@ struct KeptProgram: Sendable {
     private let original: String
     private let stamp: Stamp?
     private let kept: String?
+    /// Where the manifest is kept; nil: it is not.
+    let manifest: String?
 
     /// Keeps a program under a folder of the host; nothing is kept of one that the search path finds.
-    init(_ path: String, in folder: String, revision: Int) {
+    ///
+    /// - Parameters:
+    ///   - path: The program.
+    ///   - manifest: The text of the manifest that goes with it.
+    ///   - folder: The folder of the host.
+    ///   - revision: Which revision it is kept for.
+    init(_ path: String, manifest: String? = nil, in folder: String, revision: Int) {
         original = path
         stamp = path.contains("/") ? Stamp(path) : nil
         kept = stamp == nil ? nil : Self.keep(path, in: folder, revision)
+        self.manifest = manifest.flatMap { Self.keep(text: $0, in: folder, revision) }
     }
 
     /// Keeps a program that is kept already for another revision, too.
@@ -39,6 +49,15 @@ struct KeptProgram: Sendable {
         original = other.original
         stamp = other.stamp
         kept = other.kept.flatMap { Self.keep($0, in: folder, revision) }
+        manifest = other.manifest.flatMap { readText($0, atMost: 1 << 20) }.flatMap {
+            Self.keep(text: $0, in: folder, revision)
+        }
+    }
+
+    private static func keep(text: String, in folder: String, _ revision: Int) -> String? {
+        mkdir(folder, 0o755)
+        let path = "\(folder)/\(revision).json"
+        return writeFile(path, Array(text.utf8), mode: 0o644) ? path : nil
     }
 
     private static func keep(_ path: String, in folder: String, _ revision: Int) -> String? {
@@ -64,6 +83,7 @@ struct KeptProgram: Sendable {
 
     /// Lets go of it.
     func forget() {
+        if let manifest { unlink(manifest) }
         guard let kept else { return }
         unlink(kept)
         if let slash = kept.lastIndex(of: "/") { rmdir(String(kept[..<slash])) }
@@ -71,6 +91,9 @@ struct KeptProgram: Sendable {
 
     /// Removes what a host that was killed left in its folder, which is this host's alone now.
     static func sweep(_ folder: String) {
+        for name in names(folder) where name.hasSuffix(".json") && Int(name.dropLast(5)) != nil {
+            unlink("\(folder)/\(name)")
+        }
         for revision in names(folder) where Int(revision) != nil {
             let place = "\(folder)/\(revision)"
             for name in names(place) { unlink("\(place)/\(name)") }

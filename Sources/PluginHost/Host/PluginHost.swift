@@ -330,6 +330,7 @@ public actor PluginHost {
             program: revision.program.path,
             arguments: specification.program.arguments,
             folder: specification.folder,
+            manifest: revision.program.manifest,
             environment: environment,
             input: input(specification, admission),
             permissions: LaunchPermissions(specification.permissions),
@@ -439,6 +440,7 @@ public actor PluginHost {
         lastRevision += 1
         let program = KeptProgram(
             specification.program.path,
+            manifest: specification.manifestText,
             in: options.workFolder,
             revision: lastRevision
         )
