@@ -8,6 +8,8 @@ public enum ExitCause: Hashable, Sendable, CustomStringConvertible {
     case exited(Int32)
     /// A signal ended it.
     case signalled(Int32)
+    /// It exited with this code, 128 and a signal's number, or that signal ended it in its sandbox: bubblewrap tells both alike.
+    case exitedOrSignalled(Int32)
     /// It never ran.
     case notStarted(String)
     /// The kernel ended it because it used more memory than its limit, in bytes.
@@ -25,11 +27,18 @@ public enum ExitCause: Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .exited(let code): "exit \(code)" + (Self.meanings[code].map { " (\($0))" } ?? "")
         case .signalled(let signal): "signal \(signal)" + (Self.names[signal].map { " (\($0))" } ?? "")
+        case .exitedOrSignalled(let code): "exit \(code) (perhaps \(Self.guess(code - 128)) inside the sandbox)"
         case .notStarted(let reason): "not started: \(reason)"
         case .outOfMemory(let limit): "out of memory (limit \(ByteCount.text(limit)))"
         case .watchdog(let text): text
         case .launch(let reason): "not started: \(reason)"
         }
+    }
+
+    /// A signal that may have ended the first process of a sandbox, which cannot send itself one.
+    private static func guess(_ signal: Int32) -> String {
+        let name = names[signal] ?? "signal \(signal)"
+        return [SIGSEGV, SIGTRAP, SIGILL].contains(signal) ? "\(name), or abort," : name
     }
 
     private static let meanings: [Int32: String] = [

@@ -8,7 +8,7 @@ struct Supervisor {
     let status: Int32
     let failure: Int32
 
-    /// Runs the program to its end, and exits as it did: with its code, or with 128 and its signal.
+    /// Runs the program to its end, and ends as it did: with its code, or by its signal.
     func run(_ program: [String]) throws(LaunchError) -> Never {
         _ = wiz_set_close_on_exec(status, true)
         _ = wiz_set_close_on_exec(failure, true)
@@ -28,13 +28,23 @@ struct Supervisor {
             let signal = wiz_wait_signal(signals, 1000)
             if signal == SIGTERM || getppid() != host {
                 endAll()
-                exit(128 + SIGKILL)
+                end(by: SIGKILL)
             }
             if let end = reap(child) {
                 endAll()
-                exit(wiz_status_exited(end) ? wiz_status_code(end) : 128 + wiz_status_signal(end))
+                if wiz_status_exited(end) { exit(wiz_status_code(end)) }
+                self.end(by: wiz_status_signal(end))
             }
         }
+    }
+
+    /// Ends this process by a signal: an exit code could be the program's own.
+    private func end(by number: Int32) -> Never {
+        signal(number, SIG_DFL)
+        _ = wiz_unblock_signals(wiz_signal_bit(number))
+        kill(getpid(), number)
+        // The first process of a namespace is not ended by its own signals.
+        exit(128 + number)
     }
 
     /// The program with the signals' usual meaning and mask.

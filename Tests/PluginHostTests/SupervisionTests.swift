@@ -128,5 +128,8 @@ struct SupervisionTests {
         #expect("\(ExitCause.exited(78))" == "exit 78 (its configuration is wrong)")
         #expect("\(ExitCause.signalled(9))" == "signal 9 (SIGKILL)")
         #expect("\(ExitCause.signalled(64))" == "signal 64")
+        #expect("\(ExitCause.exitedOrSignalled(137))" == "exit 137 (perhaps SIGKILL inside the sandbox)")
+        #expect("\(ExitCause.exitedOrSignalled(139))" == "exit 139 (perhaps SIGSEGV, or abort, inside the sandbox)")
+        #expect("\(ExitCause.exitedOrSignalled(192))" == "exit 192 (perhaps signal 64 inside the sandbox)")
     }
 }

@@ -220,7 +220,7 @@ final class SystemProcess: RunningProcess {
                 await Self.wait(forEndOf: execution.processIdentifier.value)
                 writing.cancel()
             }
-            return Self.cause(result.terminationStatus)
+            return cause(result.terminationStatus)
         } catch {
             return .launch("\(error)")
         }
@@ -240,10 +240,12 @@ final class SystemProcess: RunningProcess {
         }
     }
 
-    /// bubblewrap and the supervisor exit with 128 and the signal that ended the program.
-    private static func cause(_ status: TerminationStatus) -> ExitCause {
+    /// bubblewrap exits with 128 and the signal that ended the program; the supervisor ends by that signal itself.
+    private func cause(_ status: TerminationStatus) -> ExitCause {
         switch status {
-        case .exited(let code) where code > 128 && code <= 128 + 64: .signalled(code - 128)
+        case .exited(128 + SIGKILL) where state.withLock({ $0.isKilled }): .signalled(SIGKILL)
+        case .exited(let code) where 129...192 ~= code && isolation["processes"]?.isEnforced == true:
+            .exitedOrSignalled(code)
         case .exited(let code): .exited(code)
         case .signaled(let signal): .signalled(signal)
         }
