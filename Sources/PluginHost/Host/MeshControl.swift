@@ -253,11 +253,14 @@ public final class MeshControl: HostControl {
         _ arguments: some Encodable,
         as type: Answer.Type
     ) async throws -> Answer {
-        let reply = try await mesh.call(
-            .service("mesh", range: "^1", method: method),
-            payload: try .json(arguments),
-            options: CallOptions(deadline: .seconds(3))
-        )
+        // A host's own work, also what somebody's call to `host.NAME` gave rise to: it must not end with that call.
+        let reply = try await CallContext.$current.withValue(nil) {
+            try await mesh.call(
+                .service("mesh", range: "^1", method: method),
+                payload: try .json(arguments),
+                options: CallOptions(deadline: .seconds(3))
+            )
+        }
         return try reply.payload.decode(Answer.self)
     }
 }
