@@ -38,6 +38,31 @@ struct CoreReloadTests {
         #expect(rig.core.liveRevisions == [2])
     }
 
+    @Test func `who never says that it is ready serves alone, and does not take over`() throws {
+        var rig = CoreRig()
+        rig.send(.plugins([try plan("echo", version: "1.0.0", Self.things)]))
+        rig.send(.launched(named("echo#1@1"), process: 11))
+        rig.send(.silent(named("echo#1@1")))
+        #expect(rig.state("echo") == "ready")
+        rig.send(.reload(plugin: "echo", RequestNumber(1)))
+        rig.send(try next())
+        rig.send(.launched(named("echo#1@2"), process: 12))
+        #expect(rig.send(.silent(named("echo#1@2"))).isEmpty)
+        let actions = rig.pass(.seconds(10)).texts
+        #expect(actions.first == "terminate echo#1@2")
+        #expect(actions.contains { $0.hasPrefix("echo 1: ") && $0.contains("never called mesh.ready") })
+        #expect(rig.state("echo") == "ready")
+    }
+
+    @Test func `who says it late takes over all the same`() throws {
+        var rig = try running()
+        rig.send(.reload(plugin: "echo", RequestNumber(1)))
+        rig.send(try next(version: "1.0.0"))
+        rig.send(.launched(named("echo#1@2"), process: 12))
+        rig.send(.silent(named("echo#1@2")))
+        #expect(rig.send(.ready(named("echo#1@2"))).texts == ["promote echo#1@2 for echo#1@1"])
+    }
+
     @Test func `the same services keep their expectation`() throws {
         var rig = try running()
         rig.send(.reload(plugin: "echo", RequestNumber(1)))

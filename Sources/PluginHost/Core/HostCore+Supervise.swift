@@ -122,7 +122,8 @@ extension HostCore {
         switch process.stage {
         case .launching, .starting:
             let bound = (process.deadline ?? now) - process.launchedAt
-            let reason = "it was not ready within \(bound)"
+            let hint = ": it registered its services and never called mesh.ready, without which it cannot take over"
+            let reason = "it was not ready within \(bound)" + (process.isSilent ? hint : "")
             if process.role == .candidate {
                 failReload(label.plugin, reason, [])
             } else {

@@ -57,6 +57,7 @@ public struct HostCore {
         case .launched(let label, let process): launched(label, process)
         case .launchFailed(let label, let problem): launchFailed(label, problem)
         case .ready(let label): becameReady(label)
+        case .silent(let label): isSilent(label)
         case .notReady(let label, let reason, let delay):
             change(label) { $0.notReady = Supervision.NotReady(reason: reason, retryAfter: delay) }
         case .suspect(let label, let reason): suspect(label, reason)

@@ -14,6 +14,9 @@ public enum HostInput: Sendable {
     case launchFailed(InstanceLabel, LaunchProblem)
     /// A process has registered everything and serves.
     case ready(InstanceLabel)
+    /// A process has registered everything and has not said for a while that it is ready: plugins of other making may not know
+    /// that they should.
+    case silent(InstanceLabel)
     /// A process says that it cannot serve yet; it ends by itself.
     case notReady(InstanceLabel, reason: String, retryAfter: Duration?)
     /// A process does not do what the broker asked of it.

@@ -34,6 +34,8 @@ struct ProcessRecord: Hashable {
     var isFault = false
     var notReady: Supervision.NotReady?
     var suspicion: String?
+    /// Whether it has registered everything and not said that it is ready.
+    var isSilent = false
     var drainTimeout: Duration
 
     var isReady: Bool { stage == .ready }

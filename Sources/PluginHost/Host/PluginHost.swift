@@ -391,7 +391,7 @@ public actor PluginHost {
             guard session.serviceCount >= expected else { continue }
             let since = silent[session.label] ?? .now
             silent[session.label] = since
-            if since.duration(to: .now) >= options.silentReady { feed(.ready(session.label)) }
+            if since.duration(to: .now) >= options.silentReady { feed(.silent(session.label)) }
         }
     }
 
