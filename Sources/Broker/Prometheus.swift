@@ -73,6 +73,7 @@ extension MeshService {
         text.counter("calls_total", "Calls taken in.", counters.calls)
         text.counter("ends_total", "Calls that ended well.", counters.ends)
         text.counters("fails_total", "Calls that failed.", "status", counters.failsByName)
+        text.counter("requests_declined_total", "Refused requests that are no calls.", counters.requestsDeclined)
         text.counter("reroutes_total", "Calls given to another worker.", counters.reroutes)
         text.counter("refusals_total", "Calls that a worker refused.", counters.refusals)
         text.counter("late_frames_total", "Frames for calls that had ended.", counters.lateFrames)

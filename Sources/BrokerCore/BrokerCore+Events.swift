@@ -18,19 +18,19 @@ extension BrokerCore {
             let message =
                 "\"\(subscribe.pattern)\" is no pattern: words of letters, digits, - and _ joined by dots, * for one word,"
                 + " > at the end for the rest"
-            return fail(session, subscribe.id.wire, Failure(.invalidArgument, message: message), into: &outbox)
+            return decline(session, subscribe.id.wire, Failure(.invalidArgument, message: message), into: &outbox)
         }
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
         guard policy.decide(subject, .subscribe, subscribe.pattern).isAllowed else {
             let failure = subscriptionRefusal(subject, subscribe.pattern)
             denied(session, failure, target: subscribe.pattern, now: now, into: &outbox)
-            return fail(session, subscribe.id.wire, failure, into: &outbox)
+            return decline(session, subscribe.id.wire, failure, into: &outbox)
         }
         guard sessions.slots[session.at].subscriptionCount < limits.subscriptionCountPerSession else {
             let message =
                 "the session has \(limits.subscriptionCountPerSession) subscriptions, and may have no more"
             let failure = Failure(.resourceExhausted, message: message, hint: "use patterns that match more topics")
-            return fail(session, subscribe.id.wire, failure, into: &outbox)
+            return decline(session, subscribe.id.wire, failure, into: &outbox)
         }
         begin(subscribe, session, into: &outbox)
     }
@@ -104,7 +104,7 @@ extension BrokerCore {
         case .call, .registration, .drain: counters.lateFrames &+= 1
         case nil:
             let failure = Failure(.notFound, message: "the session has no subscription \(unsubscribe.id)")
-            fail(session, unsubscribe.id.wire, failure, into: &outbox)
+            decline(session, unsubscribe.id.wire, failure, into: &outbox)
         }
     }
 
@@ -134,7 +134,7 @@ extension BrokerCore {
             let failure = subscriptionRefusal(subject, subscription.pattern)
             endSubscription(slot)
             denied(session, failure, target: subscription.pattern, now: now, into: &outbox)
-            fail(session, subscription.id.wire, failure, into: &outbox)
+            decline(session, subscription.id.wire, failure, into: &outbox)
         }
     }
 
@@ -162,7 +162,7 @@ extension BrokerCore {
                     let name = view.topic.string(in: header)
                     denied(session, failure, target: name, now: now, into: &outbox)
                 }
-                return fail(session, view.id.wire, failure, into: &outbox)
+                return decline(session, view.id.wire, failure, into: &outbox)
             }
             routes.insert(key, RouteCache.Route())
         }
@@ -172,7 +172,7 @@ extension BrokerCore {
         }
         guard isTaken else {
             let message = "more than \(limits.fanOutCount) subscriptions match the topic"
-            return fail(session, view.id.wire, Failure(.resourceExhausted, message: message), into: &outbox)
+            return decline(session, view.id.wire, Failure(.resourceExhausted, message: message), into: &outbox)
         }
         if view.flags.contains(.acknowledge) { end(session, view.id, into: &outbox) }
     }

@@ -48,7 +48,7 @@ extension BrokerCore {
             guard let failure = provisionProblem(slot.service, slot.capabilities, subject) else { continue }
             denied(session, failure, target: slot.service, now: now, into: &outbox)
             withdraw(registration, now: now, into: &outbox)
-            fail(session, .init(rawValue: slot.request), failure, into: &outbox)
+            decline(session, .init(rawValue: slot.request), failure, into: &outbox)
         }
     }
 

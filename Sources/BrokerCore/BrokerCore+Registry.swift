@@ -30,14 +30,14 @@ extension BrokerCore {
                 denied(session, failure, target: provide.service, now: now, into: &outbox)
             }
             // The registration that was to be replaced stays: nothing was changed.
-            return fail(session, provide.id.wire, failure, into: &outbox)
+            return decline(session, provide.id.wire, failure, into: &outbox)
         case .success(let checked): version = checked
         }
         let principal = sessions.slots[session.at].principal
         guard mayHold(payload.byteCount, principal) else {
             outbox.release(payload.body)
             counters.overBudget &+= 1
-            return fail(session, provide.id.wire, heldBytesFailure(principal), into: &outbox)
+            return decline(session, provide.id.wire, heldBytesFailure(principal), into: &outbox)
         }
         if let replaced {
             replace(replaced, provide, payload, into: &outbox)
@@ -272,7 +272,7 @@ extension BrokerCore {
             return found
         }
         let failure = Failure(.notFound, message: "the session has no registration \(id)")
-        if requests[UInt64(session.raw), id.rawValue] == nil { fail(session, id.wire, failure, into: &outbox) }
+        if requests[UInt64(session.raw), id.rawValue] == nil { decline(session, id.wire, failure, into: &outbox) }
         return nil
     }
 

@@ -258,7 +258,6 @@ extension BrokerCore {
         _ failure: Failure,
         clock: Clock = .none,
         phase: CallPhase = .none,
-        origin: String = "",
         into outbox: inout Outbox
     ) {
         if failure.status == .resourceExhausted { counters.exhausted &+= 1 }
@@ -269,11 +268,16 @@ extension BrokerCore {
             retryAfterMilliseconds: failure.retryAfterMilliseconds,
             clock: clock,
             phase: phase,
-            origin: origin,
             message: failure.message,
             hint: failure.hint
         )
         send(to: session, into: &outbox) { fail.encode(to: &$0) }
+    }
+
+    /// Refuses a request that is no call, or ends what it has begun.
+    mutating func decline(_ session: SessionIndex, _ id: WireID, _ failure: Failure, into outbox: inout Outbox) {
+        counters.requestsDeclined &+= 1
+        fail(session, id, failure, into: &outbox)
     }
 
     /// Answers a request with END.

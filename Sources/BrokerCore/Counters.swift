@@ -85,6 +85,8 @@ public struct Counters: Encodable, Sendable, Hashable {
     public var ends: UInt64 = 0
     /// Calls that ended with FAIL, by status.
     public private(set) var fails: [UInt64] = Array(repeating: 0, count: Status.registry.count)
+    /// Requests other than calls that were refused, and registrations and subscriptions that the policy ended.
+    public var requestsDeclined: UInt64 = 0
     /// Calls given to another worker.
     public var reroutes: UInt64 = 0
     /// REFUSEs.
@@ -129,9 +131,9 @@ public struct Counters: Encodable, Sendable, Hashable {
     mutating func offended(_ offence: Offence) { offences[offence.rawValue] &+= 1 }
 
     private enum Key: String, CodingKey {
-        case framesIn, framesOut, calls, ends, fails, reroutes, refusals, lateFrames, chunks, eventsIn, eventsOut
-        case eventsDropped, denied, deadlines, exhausted, overBudget, noticesSuppressed, sessionsOpened
-        case sessionsRejected, sessionsClosed, offences
+        case framesIn, framesOut, calls, ends, fails, requestsDeclined, reroutes, refusals, lateFrames, chunks
+        case eventsIn, eventsOut, eventsDropped, denied, deadlines, exhausted, overBudget, noticesSuppressed
+        case sessionsOpened, sessionsRejected, sessionsClosed, offences
     }
 
     /// Writes the counters, those by kind as objects with the kinds' names.
@@ -142,6 +144,7 @@ public struct Counters: Encodable, Sendable, Hashable {
         try container.encode(calls, forKey: .calls)
         try container.encode(ends, forKey: .ends)
         try container.encode(failsByName, forKey: .fails)
+        try container.encode(requestsDeclined, forKey: .requestsDeclined)
         try container.encode(reroutes, forKey: .reroutes)
         try container.encode(refusals, forKey: .refusals)
         try container.encode(lateFrames, forKey: .lateFrames)

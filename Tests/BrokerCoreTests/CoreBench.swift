@@ -189,6 +189,8 @@ final class Peer {
     let bench: CoreBench
     let handle: PeerHandle
     var session = SessionID.broker
+    /// A connection that it has opened besides.
+    var stranger: Peer?
     private var nextRequest: UInt64 = 0
 
     init(bench: CoreBench, handle: PeerHandle) {
