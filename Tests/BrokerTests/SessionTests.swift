@@ -72,7 +72,7 @@ import ZeroMQ
     @Test func `the key of a plugin goes by the names that the mesh file gives it`() throws {
         let keys = try CurveKeyPair.generate()
         let folder = TemporaryFolder()
-        try KeyFile(creating: folder.path + "/broker.key")
+        _ = try KeyFile(creating: folder.path + "/broker.key")
         let text = """
             broker: { run: run, tcp: { listen: "127.0.0.1:0", key: broker.key } }
             principals:
