@@ -145,8 +145,15 @@ public struct PluginSpecification: Hashable, Sendable {
             drainTimeout: manifest.lifecycle.drainTimeout ?? .seconds(5),
             idleTimeout: source.idle ?? .seconds(60),
             missingGrants: permissions.missingNames,
-            sandbox: "\(permissions.networking) \(permissions.storage) \(limits) \(source.enforcement)"
+            sandbox: "\(permissions.networking) \(permissions.storage) \(limits) \(entry)"
         )
+    }
+
+    /// What an operator says besides grants, in a value that holds no secret: settings, environment, instances and so on.
+    private var entry: Int {
+        var others = source
+        others.grant = PluginGrant()
+        return others.hashValue
     }
 }
 

@@ -172,6 +172,24 @@ struct MeshCommandTests {
         }
     }
 
+    @Test func `wiz reload gives a plugin that runs other settings, and starts one that had wrong ones`() async throws {
+        let folder = try mesh("echo")
+        let entry = "  - path: plugins/echo\n    name: other\n    enforcement: \"off\"\n    config: { version: "
+        try folder.write("mesh.yaml", meshFile(["echo"], entry + "2.1.0 }\n"))
+        try await WizProcess.beside(["up"], in: folder) { up in
+            try await up.see("ready: mesh tests")
+            try folder.write("mesh.yaml", meshFile(["echo"], entry + "wrong }\n"))
+            #expect(try await WizProcess.run("reload", in: folder).output == "✓ In force: plugins other.\n")
+            try await up.see("other@2")
+            #expect(try await WizProcess.run("call", "echo@^2.about", in: folder).code == 0)
+            try folder.write("mesh.yaml", meshFile(["echo"], entry + "2.2.0 }\n"))
+            #expect(try await WizProcess.run("reload", in: folder).code == 0)
+            try await up.see("provides echo@2.2.0")
+            try await up.see("is in service")
+            #expect(try await WizProcess.run("call", "echo@~2.2.about", in: folder).code == 0)
+        }
+    }
+
     // MARK: Manifests that cannot be used
 
     @Test func `a broken manifest costs nobody else anything, and is taken in once it is mended`() async throws {

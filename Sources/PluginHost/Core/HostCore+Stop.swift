@@ -36,7 +36,8 @@ extension HostCore {
         }
         if record.held != nil { return wantReload(plan.name, .files, [], plan: nil) }
         if record.processes.isEmpty, record.reload == nil {
-            if !record.plan.missingGrants.isEmpty { reset(plan.name) }
+            // What kept it from running may be what has been changed.
+            if !record.plan.missingGrants.isEmpty || plan.sandbox != record.plan.sandbox { reset(plan.name) }
             update(plan.name) { $0.plan = plan }
         } else if plan.sandbox != record.plan.sandbox {
             wantReload(plan.name, .grants, [], plan: plan)

@@ -32,7 +32,7 @@ public struct PluginPlan: Hashable, Sendable {
     public var idleTimeout: Duration
     /// Permissions that it needs and that are not granted; it does not start while there are any.
     public var missingGrants: [String]
-    /// Whatever the sandbox is made of, in one value: a change needs new processes.
+    /// Whatever its sandbox and its start are made of, in one value: a change needs new processes.
     public var sandbox: String
 
     /// Puts a plan together.
