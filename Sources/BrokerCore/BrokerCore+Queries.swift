@@ -49,8 +49,9 @@ extension BrokerCore {
         let parts = after?.split(separator: "@", maxSplits: 1).map(String.init) ?? []
         let afterName = parts.first ?? ""
         let afterVersion = parts.count > 1 ? try? SemanticVersion(parts[1]) : nil
-        let names = Set(registry.services.keys).union(shadows.keys).union(["mesh"])
-        for name in names.filter({ $0 >= afterName }).sorted() {
+        // Each of them fills a line at least, but for the one at which the last page ended.
+        let live = registry.names.names(from: afterName, limit: min(limit, .max - 1) + 1)
+        for name in Set(live).union(shadows.keys).union(["mesh"]).filter({ $0 >= afterName }).sorted() {
             if name == "mesh" {
                 if afterName < name, page.count < limit { page.append(Administration.snapshot) }
                 continue

@@ -78,6 +78,8 @@ struct Registry {
     private var freeRegistrations: [UInt32] = []
     private var freePools: [UInt32] = []
     private(set) var services: [String: [Versions]] = [:]
+    /// Their names in order.
+    private(set) var names = NameIndex()
     private(set) var tags: [String: [RegistrationIndex]] = [:]
     private(set) var derived: [PoolKey: PoolIndex] = [:]
     private var derivedByTag: [String: [PoolIndex]] = [:]
@@ -226,7 +228,10 @@ struct Registry {
         if !pools[pool.at].isLatent {
             let service = pools[pool.at].service
             services[service]?.removeAll { $0.pool == pool }
-            if services[service]?.isEmpty == true { services[service] = nil }
+            if services[service]?.isEmpty == true {
+                services[service] = nil
+                names.remove(service)
+            }
         }
         changedPools.append(pool)
     }
@@ -376,6 +381,7 @@ struct Registry {
         pools[pool.at].version = version
         pools[pool.at].versionText = version.description
         pools[pool.at].balance = balances[service] ?? .leastLoaded
+        if services[service] == nil { names.insert(service) }
         var versions = services[service] ?? []
         let place = versions.firstIndex { $0.version < version } ?? versions.count
         versions.insert(Versions(version: version, pool: pool), at: place)

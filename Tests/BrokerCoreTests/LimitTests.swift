@@ -93,4 +93,24 @@ struct LimitTests {
         worker.end(held.id)
         #expect(worker.next() == nil)
     }
+
+    @Test func `services come in pages of any size, each once, the mesh's own among them`() throws {
+        let bench = CoreBench()
+        let worker = try bench.peer("worker")
+        for name in ["a", "lion", "mesa", "messy", "zebra"] {
+            for version in ["1.0.0", "1.2.0", "2.0.0"] { try worker.provide(name, version) }
+        }
+        let expected = ["a", "lion", "mesa", "mesh", "messy", "zebra"].flatMap { name in
+            name == "mesh" ? ["mesh@1.0.0"] : ["2.0.0", "1.2.0", "1.0.0"].map { "\(name)@\($0)" }
+        }
+        for limit in [1, 2, 3, 4, 7, 100, .max] {
+            var found: [String] = []
+            while case let page = bench.services(after: found.last, limit: limit), !page.isEmpty {
+                #expect(page.count <= limit)
+                found += page.map { "\($0.service)@\($0.version)" }
+                if limit == .max { break }
+            }
+            #expect(found == expected)
+        }
+    }
 }
