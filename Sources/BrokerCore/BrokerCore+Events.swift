@@ -22,7 +22,7 @@ extension BrokerCore {
         }
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
         guard policy.decide(subject, .subscribe, subscribe.pattern).isAllowed else {
-            let failure = subscriptionRefusal(subject, subscribe.pattern)
+            let failure = policy.refusal(subject, .subscribe, subscribe.pattern)
             denied(session, failure, target: subscribe.pattern, now: now, into: &outbox)
             return decline(session, subscribe.id.wire, failure, into: &outbox)
         }
@@ -33,11 +33,6 @@ extension BrokerCore {
             return decline(session, subscribe.id.wire, failure, into: &outbox)
         }
         begin(subscribe, session, into: &outbox)
-    }
-
-    private func subscriptionRefusal(_ subject: Subject, _ pattern: String) -> Failure {
-        let words = policy.refusal(principal: subject.principal, action: .subscribe, target: pattern)
-        return Failure(.permissionDenied, message: words.message, hint: words.hint)
     }
 
     private mutating func begin(_ subscribe: Subscribe, _ session: SessionIndex, into outbox: inout Outbox) {
@@ -131,7 +126,7 @@ extension BrokerCore {
         let subject = principals.records[sessions.slots[session.at].principal.at].subject
         for (slot, subscription) in subscriptionsOf(session) {
             guard !policy.decide(subject, .subscribe, subscription.pattern).isAllowed else { continue }
-            let failure = subscriptionRefusal(subject, subscription.pattern)
+            let failure = policy.refusal(subject, .subscribe, subscription.pattern)
             endSubscription(slot)
             denied(session, failure, target: subscription.pattern, now: now, into: &outbox)
             decline(session, subscription.id.wire, failure, into: &outbox)
@@ -184,11 +179,7 @@ extension BrokerCore {
             return Failure(.invalidArgument, message: message)
         }
         let subject = principals.records[principal.at].subject
-        guard policy.permits(subject, .publish, name) else {
-            let words = policy.refusal(principal: subject.principal, action: .publish, target: name)
-            return Failure(.permissionDenied, message: words.message, hint: words.hint)
-        }
-        return nil
+        return policy.permits(subject, .publish, name) ? nil : policy.refusal(subject, .publish, name)
     }
 
     /// Publishes an event of the broker's own.

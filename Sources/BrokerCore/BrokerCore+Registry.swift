@@ -137,8 +137,7 @@ extension BrokerCore {
     func provisionProblem(_ service: String, _ tags: [String], _ subject: Subject) -> Failure? {
         for target in [service] + tags.map({ Policy.capabilityTarget($0) })
         where !policy.permits(subject, .provide, target) {
-            let words = policy.refusal(principal: subject.principal, action: .provide, target: target)
-            return Failure(.permissionDenied, message: words.message, hint: words.hint)
+            return policy.refusal(subject, .provide, target)
         }
         return nil
     }

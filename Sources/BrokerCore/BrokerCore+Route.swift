@@ -76,7 +76,7 @@ extension BrokerCore {
         let subject = principals.records[principal.at].subject
         let target = words.service + "." + words.method
         guard policy.decide(subject, .call, target).isAllowed else {
-            return .failure(refusal(subject, target, []))
+            return .failure(policy.refusal(subject, .call, target))
         }
         let range: VersionRange
         let conditions: Conditions
@@ -146,7 +146,7 @@ extension BrokerCore {
         }
         let required = registry.pools[pool.at].methods[method.at].permissions
         guard policy.missingPermissions(subject, required: required).isEmpty else {
-            return .failure(refusal(subject, target, required))
+            return .failure(policy.refusal(subject, .call, target, required: required))
         }
         noteMetrics(pool, method)
         if needsProvider { return waitForProvider(words, conditions, pool, method) }
@@ -229,11 +229,6 @@ extension BrokerCore {
         }
     }
 
-    private func refusal(_ subject: Subject, _ target: String, _ required: [String]) -> Failure {
-        let words = policy.refusal(principal: subject.principal, action: .call, target: target, required: required)
-        return Failure(.permissionDenied, message: words.message, hint: words.hint)
-    }
-
     private func resolveAdministration(_ words: Words, _ range: VersionRange) -> Routing {
         guard range.contains(Administration.version) else {
             let message =
@@ -287,7 +282,7 @@ extension BrokerCore {
             guard policy.decide(subject, .call, target).isAllowed,
                 policy.missingPermissions(subject, required: required).isEmpty
             else {
-                denial = denial ?? refusal(subject, target, required)
+                denial = denial ?? policy.refusal(subject, .call, target, required: required)
                 continue
             }
             noteMetrics(home, method)

@@ -1,5 +1,7 @@
 // Why the policy allows or denies something, in words and in lines for the mesh file. Pure.
 
+import MeshProtocol
+
 /// The answer to "may this principal do that, and why?".
 public struct Explanation: Encodable, Sendable, Hashable {
     /// True when it may.
@@ -51,16 +53,16 @@ extension PolicyEngine {
         )
     }
 
-    /// The sentence and the hint for FAIL `PERMISSION_DENIED`.
-    func refusal(
-        principal: String,
-        action: Policy.Action,
-        target: String,
-        required: [String] = []
-    ) -> (message: String, hint: String) {
-        let explanation = explain(principal: principal, action: action, target: target, required: required)
-        let command = "wiz explain \(principal) \(action.rawValue) \(target)"
-        return (explanation.reason, "\(command) shows the rule and the lines that would allow it")
+    /// FAIL `PERMISSION_DENIED` with the reason; whoever is refused decides how often, so the lines that would allow it are
+    /// left to ``explain(principal:action:target:required:)``.
+    func refusal(_ subject: Subject, _ action: Policy.Action, _ target: String, required: [String] = []) -> Failure {
+        let missing = missingPermissions(subject, required: required)
+        let reason =
+            bound(subject, action, target)?.reason
+            ?? reason(subject, action, target, decide(subject, action, target), missing)
+        let command = "wiz explain \(subject.principal) \(action.rawValue) \(target)"
+        let hint = "\(command) shows the rule and the lines that would allow it"
+        return Failure(.permissionDenied, message: reason, hint: hint)
     }
 
     private func reason(

@@ -43,7 +43,7 @@ extension PolicyEngine {
     /// Why a host may not act for a principal as for a plugin that it starts; nil when it may, or is bound to nothing.
     func startProblem(_ principal: String, for host: borrowing Subject) -> Failure? {
         guard isBoundToOwn(host) else { return nil }
-        let roles = subject(principal).roles
+        let roles = policy.principals[principal]?.roles ?? []
         let why: String
         if !roles.contains(policy.pluginRole) {
             why = "is no plugin"

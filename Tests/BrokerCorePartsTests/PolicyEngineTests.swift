@@ -193,7 +193,8 @@ extension PolicyEngine {
     }
 
     @Test func `a refusal says who, what, why and what to type`() {
-        let refusal = engine().refusal(principal: "guest-1", action: .provide, target: "ui")
+        let engine = engine()
+        let refusal = engine.refusal(engine.subject("guest-1"), .provide, "ui")
         #expect(refusal.message == #""guest-1" may not provide "ui": no rule allows it"#)
         #expect(refusal.hint.hasPrefix("wiz explain guest-1 provide ui "))
     }
