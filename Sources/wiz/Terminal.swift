@@ -82,7 +82,6 @@ struct Style: Sendable {
     func green(_ text: String) -> String { wrap(text, "32") }
     func yellow(_ text: String) -> String { wrap(text, "33") }
     func blue(_ text: String) -> String { wrap(text, "34") }
-    func magenta(_ text: String) -> String { wrap(text, "35") }
     func cyan(_ text: String) -> String { wrap(text, "36") }
 
     /// A colour that stays the same for the same name.

@@ -62,8 +62,10 @@ extension MeshConnection {
 
 extension JSON {
     /// What a session is called: its name, with its label where it has one.
-    var sessionTitle: String {
-        let (name, label) = (text("name"), text("instance"))
-        return label.isEmpty || label == name ? name : label.hasPrefix(name + "#") ? label : name + "#" + label
-    }
+    var sessionTitle: String { processTitle(text("name"), text("instance")) }
+}
+
+/// A name with a label, which mostly begins with the name: `echo#1@1`.
+func processTitle(_ name: String, _ label: String) -> String {
+    label.isEmpty || label == name ? name : label.hasPrefix(name + "#") ? label : name + "#" + label
 }

@@ -95,7 +95,7 @@ struct PluginView {
         process: JSON?,
         instance: JSON?
     ) -> [String] {
-        let label = process?.text("instance") ?? instance.map { labelled(name, $0.text("instance")) } ?? name
+        let label = process?.text("instance") ?? instance.map { processTitle(name, $0.text("instance")) } ?? name
         let version = instance?.text("version") ?? hosted?.item.text("version") ?? ""
         let state = process?.text("state") ?? instance?.text("state") ?? hosted?.state ?? ""
         let up = instance?["connectedMilliseconds"]?.integer ?? process?["ageMilliseconds"]?.integer
@@ -107,11 +107,6 @@ struct PluginView {
             up.map { Units.text(.milliseconds($0)) } ?? "-", hosted?.item["restarts"]?.plain ?? "-",
             instance == nil ? "" : (item?.texts("services") ?? []).joined(separator: " "),
         ]
-    }
-
-    private func labelled(_ name: String, _ instance: String) -> String {
-        if instance.isEmpty { return name }
-        return instance.hasPrefix(name + "#") ? instance : "\(name)#\(instance)"
     }
 
     /// What is to be said of plugins that are not well.

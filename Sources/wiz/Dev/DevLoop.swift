@@ -29,13 +29,18 @@ actor DevLoop {
     /// - Throws: `CancellationError`.
     func firstBuild() async throws -> PluginManifest {
         if let manifest = await build(because: nil) { return manifest }
-        printer.print("dev", "waiting for a change", mark: .warning)
+        try tellWaiting()
         for await batch in watcher.batches {
             guard let changes = changes(batch) else { continue }
             if let manifest = await build(because: changes) { return manifest }
-            printer.print("dev", "waiting for a change", mark: .warning)
+            try tellWaiting()
         }
         throw CancellationError()
+    }
+
+    private func tellWaiting() throws {
+        try Task.checkCancellation()
+        printer.print("dev", "waiting for a change", mark: .warning)
     }
 
     /// Builds and reloads at each change, until the task is cancelled.
@@ -101,6 +106,8 @@ actor DevLoop {
         }
         progress.finish()
         printer.setProgress(nil)
+        // Who ends the loop ends the build: that is no failure of the build.
+        if Task.isCancelled { return false }
         let time = Units.text(begin.duration(to: .now))
         switch outcome {
         case .succeeded:
