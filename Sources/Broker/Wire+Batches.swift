@@ -12,8 +12,13 @@ struct Batches: ~Copyable {
     ///
     /// Those of others are sent by themselves.
     private static let peerCount = 512
-    /// Batches that are open at a time: with their memory they are 8 MiB at most.
+    /// Batches that are open at a time: with their memory they are 2 MiB.
     private static let openCount = 128
+
+    /// The largest batch that is sent, in bytes of payload.
+    ///
+    /// libzmq counts what waits for a peer by messages: 2048 of these are 32 MiB, then the peer counts as one that is behind.
+    static let byteCount = 16 * 1024
 
     /// A peer of this turn.
     private struct Place {
@@ -119,8 +124,9 @@ extension Wire {
         let payloadCount = slab.byteCount(of: send.body)
         let byteCount = Batch.byteCount(header: header.count, payload: payloadCount)
         var joined = batches.byteCount(at: place)
-        let isLarge = payloadCount > Batch.joinedPayloadByteCount || byteCount > Int(send.batchByteCount)
-        if joined > 0, isLarge || joined + byteCount > Int(send.batchByteCount) {
+        let limit = min(Int(send.batchByteCount), Batches.byteCount)
+        let isLarge = payloadCount > Batch.joinedPayloadByteCount || byteCount > limit
+        if joined > 0, isLarge || joined + byteCount > limit {
             flushBatch(at: place, to: send.peer, now: now)
             joined = 0
         }

@@ -188,6 +188,7 @@ public struct BrokerCore: ~Copyable {
             helloAgain(session, now: now, into: &outbox)
         case .batch:
             // The shell takes batches apart; what is left is one that holds nothing.
+            _ = try Batch.decode(header)
             throw DecodeError(verb: .batch, field: "payload", offset: HeaderPrefix.byteCount, problem: .empty)
         case .welcome, .reject, .subscribed, .event:
             outbox.release(payload.body)
