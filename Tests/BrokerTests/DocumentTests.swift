@@ -44,7 +44,8 @@ import Testing
         for row in try rows(after: "### Limits") {
             for cell in stride(from: 0, to: row.count - 1, by: 2) {
                 for (name, value) in zip(names(row[cell]), row[cell + 1].split(separator: "/")) {
-                    documented[name] = try #require(number(value), "\(name): \(value)")
+                    let known: Int = try #require(number(value), "\(name): \(value)")
+                    documented[name] = known
                 }
             }
         }
