@@ -88,7 +88,6 @@ extension Template {
                 File("mesh.yaml", #"""
                 # The mesh in which to try this plugin out. `wiz up` starts it.
                 mesh: my-plugin
-                broker: { run: run }
                 plugins:
                   - path: .
 
@@ -257,7 +256,6 @@ extension Template {
                 File("mesh.yaml", #"""
                 # The mesh in which to try this plugin out. `wiz up` starts it.
                 mesh: my-plugin
-                broker: { run: run }
                 plugins:
                   - path: .
 
@@ -415,7 +413,6 @@ extension Template {
                 File("mesh.yaml", #"""
                 # The mesh in which to try this plugin out. `wiz up` starts it; add the folder of a plugin that provides ui.
                 mesh: my-plugin
-                broker: { run: run }
                 plugins:
                   - path: .
                     grant: { call: ["ui.registerTheme"] }
