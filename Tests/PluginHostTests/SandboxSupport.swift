@@ -4,8 +4,9 @@
 import CLinuxShims
 import Glibc
 import Manifest
-import PluginHost
 import Synchronization
+
+@testable import PluginHost
 
 /// A temporary folder with what an order names, which ends with this value.
 final class Place: Sendable {
@@ -30,7 +31,7 @@ final class Place: Sendable {
     deinit {
         close(listener)
         var list = ["/mesh/mesh.sock", "/other/secret", "/other/other.sock"]
-        list += Self.names(path + "/data").map { "/data/" + $0 }
+        list += folderNames(path + "/data").map { "/data/" + $0 }
         for name in list { unlink(path + name) }
         for name in ["/plugin", "/mesh", "/other", "/data", ""] { rmdir(path + name) }
     }
@@ -60,18 +61,6 @@ final class Place: Sendable {
             dataFolder: path + "/data",
             grace: grace
         )
-    }
-
-    private static func names(_ folder: String) -> [String] {
-        guard let listing = opendir(folder) else { return [] }
-        defer { closedir(listing) }
-        var names: [String] = []
-        while let entry = readdir(listing) {
-            names.append(
-                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            )
-        }
-        return names
     }
 }
 

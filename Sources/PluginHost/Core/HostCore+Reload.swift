@@ -209,8 +209,13 @@ extension HostCore {
 
     /// Gives a reload up; before the flip the old generation goes on as if nothing had been.
     mutating func failReload(_ name: String, _ reason: String, _ lines: [String]) {
+        guard records[name]?.reload != nil, !replacementFailed(name, reason, lines) else { return }
+        giveUpReload(name, reason, lines)
+    }
+
+    /// Ends the candidates of a reload, and the reload.
+    mutating func giveUpReload(_ name: String, _ reason: String, _ lines: [String]) {
         guard let record = records[name], let reload = record.reload else { return }
-        if replacementFailed(name, reason, lines) { return }
         for process in record.candidates {
             change(process.label) { record in
                 record.role = .leaving

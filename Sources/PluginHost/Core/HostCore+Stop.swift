@@ -55,16 +55,7 @@ extension HostCore {
             update(name) { $0.wish = nil }
             answer(name, wish.requests, .failed(reason: reason, lastLines: []))
         }
-        guard let reload = record.reload else { return }
-        for process in record.candidates {
-            change(process.label) { record in
-                record.role = .leaving
-                record.endReason = reason
-            }
-            terminate(process.label, within: timing.teardown)
-        }
-        if let expectation = reload.expectation { actions.append(.unexpect(plugin: name, expectation.number)) }
-        finishReload(name, .failed(reason: reason, lastLines: []))
+        giveUpReload(name, reason, [])
     }
 
     /// Stops everything.

@@ -91,26 +91,14 @@ struct KeptProgram: Sendable {
 
     /// Removes what a host that was killed left in its folder, which is this host's alone now.
     static func sweep(_ folder: String) {
-        for name in names(folder) where name.hasSuffix(".json") && Int(name.dropLast(5)) != nil {
+        for name in folderNames(folder) where name.hasSuffix(".json") && Int(name.dropLast(5)) != nil {
             unlink("\(folder)/\(name)")
         }
-        for revision in names(folder) where Int(revision) != nil {
+        for revision in folderNames(folder) where Int(revision) != nil {
             let place = "\(folder)/\(revision)"
-            for name in names(place) { unlink("\(place)/\(name)") }
+            for name in folderNames(place) { unlink("\(place)/\(name)") }
             rmdir(place)
         }
-    }
-
-    private static func names(_ folder: String) -> [String] {
-        guard let listing = opendir(folder) else { return [] }
-        defer { closedir(listing) }
-        var names: [String] = []
-        while let entry = readdir(listing) {
-            names.append(
-                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            )
-        }
-        return names
     }
 
     /// A compiled program cannot be written while it runs, and who replaces it makes another file.

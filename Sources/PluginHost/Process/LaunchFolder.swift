@@ -60,12 +60,7 @@ final class LaunchFolder: Sendable {
     /// Removes what hosts of this user that were killed have left.
     static func sweep(isShared: Bool) {
         let root = root(isShared: isShared)
-        guard let listing = opendir(root) else { return }
-        defer { closedir(listing) }
-        while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        for name in folderNames(root) {
             guard name.hasPrefix(prefix), let owner = Int32(name.dropFirst(prefix.count).prefix { $0 != "-" }),
                 wiz_kill(owner, 0) == -ESRCH
             else { continue }
@@ -185,34 +180,4 @@ enum Worker {
         )
         if code == 0 { _ = wiz_thread_detach(handle) } else { box.takeRetainedValue().body() }
     }
-}
-
-/// What an error number says.
-func errorText(_ code: Int32) -> String { String(cString: strerror(code < 0 ? -code : code)) }
-
-/// Writes a new file.
-func writeFile(_ path: String, _ bytes: [UInt8], mode: mode_t) -> Bool {
-    let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-    guard file >= 0 else { return false }
-    defer { close(file) }
-    return write(file, bytes, bytes.count) == bytes.count
-}
-
-/// Reads a small file as text; nil when it cannot be read.
-func readText(_ path: String, atMost limit: Int = 64 * 1024) -> String? {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return nil }
-    defer { close(file) }
-    var bytes = [UInt8](repeating: 0, count: limit)
-    var count = 0
-    while count < limit {
-        let got = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress?.advanced(by: count), limit - count) }
-        if got < 0 {
-            if errno == EINTR { continue }
-            return nil
-        }
-        if got == 0 { break }
-        count += got
-    }
-    return String(decoding: bytes.prefix(count), as: UTF8.self)
 }

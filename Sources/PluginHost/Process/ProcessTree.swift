@@ -25,6 +25,7 @@ enum ProcessTree {
             sample.memoryBytes += pages * pageSize
             sample.cpu += stat.cpu
             sample.taskCount += stat.threads
+            if stat.isRunnable { sample.runnableCount += 1 }
         }
         return sample
     }
@@ -39,6 +40,7 @@ enum ProcessTree {
     struct Stat: Hashable {
         let cpu: Duration
         let threads: Int
+        let isRunnable: Bool
 
         init?(_ text: String) {
             // The name, in brackets, may hold anything.
@@ -49,6 +51,7 @@ enum ProcessTree {
             guard ticks.count == 4 else { return nil }
             cpu = .milliseconds(ticks.reduce(0, +) * 1000 / ticksPerSecond)
             self.threads = threads
+            isRunnable = fields[0] == "R"
         }
     }
 
@@ -56,14 +59,9 @@ enum ProcessTree {
     private static let ticksPerSecond = max(1, Int64(sysconf(Int32(_SC_CLK_TCK))))
 
     private static func children(of process: Int32) -> [Int32] {
-        guard let listing = opendir("/proc/\(process)/task") else { return [] }
-        defer { closedir(listing) }
         var found: [Int32] = []
-        while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard name.first != ".", let text = readText("/proc/\(process)/task/\(name)/children") else { continue }
+        for thread in folderNames("/proc/\(process)/task") {
+            guard let text = readText("/proc/\(process)/task/\(thread)/children") else { continue }
             found += text.split(separator: " ").compactMap { Int32($0) }
         }
         return found

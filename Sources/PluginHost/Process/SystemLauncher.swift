@@ -144,18 +144,20 @@ public final class SystemLauncher: ProcessLauncher {
         program.leaveOut(order.dataFolder.lastIndex(of: "/").map { String(order.dataFolder[..<$0]) } ?? "")
         let sockets: SeccompProgram.Sockets = order.permissions.networking == .none ? .local : .internet
         let filter = FilterArchitecture.current.map { SeccompProgram($0, sockets: sockets).bytes }
-        let folder = try LaunchFolder(account: facts.account, filter: filter ?? [])
-        facts.launchFolder = folder.path
-        if order.permissions.storage { try makeDataFolder(order.dataFolder, facts.account) }
+        let (folder, group) = try prepare(order, &facts, filter: filter ?? [])
         var egress: EgressProxy?
         if case .hosts(let hosts) = order.permissions.networking {
             facts.egressFolder = folder.path + "/egress"
-            egress = try EgressProxy(folder: folder.path + "/egress", hosts: hosts, account: facts.account) { text in
-                line(.host, text)
+            do throws(LaunchFailure) {
+                egress = try EgressProxy(folder: folder.path + "/egress", hosts: hosts, account: facts.account) {
+                    text in
+                    line(.host, text)
+                }
+            } catch {
+                group?.remove()
+                throw error
             }
         }
-        let group = groups.make(order.label, order.limits)
-        facts.joins = group?.joins ?? []
         facts.groupHoldsProcesses = group?.controllers.contains(.pids) == true
         let plan = SandboxPlan(order, program: program, facts: facts)
         let report = IsolationReport(sandboxed: order, facts: facts, group: group, groups: groups)
@@ -191,11 +193,7 @@ public final class SystemLauncher: ProcessLauncher {
             filter = SeccompProgram(architecture, sockets: .local).bytes
             facts.hasFilter = true
         }
-        let folder = try LaunchFolder(account: facts.account, filter: filter)
-        facts.launchFolder = folder.path
-        if order.permissions.storage { try makeDataFolder(order.dataFolder, facts.account) }
-        let group = groups.make(order.label, order.limits)
-        facts.joins = group?.joins ?? []
+        let (folder, group) = try prepare(order, &facts, filter: filter)
         let plan = BarePlan(order, program: program, facts: facts, isOff: isOff)
         return try await start(
             LaunchPieces(
@@ -210,6 +208,20 @@ public final class SystemLauncher: ProcessLauncher {
                 line: line
             )
         )
+    }
+
+    /// What every process has: a folder of its launch, storage if it may store, and a group if one can be had.
+    private func prepare(
+        _ order: LaunchOrder,
+        _ facts: inout SandboxFacts,
+        filter: [UInt8]
+    ) throws(LaunchFailure) -> (LaunchFolder, ControlGroup?) {
+        let folder = try LaunchFolder(account: facts.account, filter: filter)
+        facts.launchFolder = folder.path
+        if order.permissions.storage { try makeDataFolder(order.dataFolder, facts.account) }
+        let group = groups.make(order.label, order.limits)
+        facts.joins = group?.joins ?? []
+        return (folder, group)
     }
 
     private func start(_ pieces: LaunchPieces) async throws(LaunchFailure) -> SystemProcess {

@@ -13,6 +13,8 @@ struct UsageSample: Hashable, Sendable {
     var cpu: Duration = .zero
     /// Processes and threads.
     var taskCount = 0
+    /// Processes that work or wait for a processor.
+    var runnableCount = 0
     /// How often a process could not be started, where somebody counts.
     var refusedStarts = 0
 }
@@ -80,11 +82,12 @@ struct UsageMeter: Sendable {
     }
 
     // Eight looks in a row are two seconds of a process that does nothing but start others: a group counts what it refused;
-    // where there is none, all places are taken and a processor is busy. A look without it takes back half of what one with
-    // it adds, since on a busy machine such a process does not run between all looks.
+    // where there is none, all places are taken and a processor is busy, or on a busy machine half of them wait for one. A
+    // look without it takes back half of what one with it adds, since such a process does not run between all looks.
     private mutating func starts(_ sample: UsageSample, at now: Duration) -> ExitCause? {
         guard let limit = limits.processCount, let last, now > last.at else { return nil }
-        let isBusy = (sample.cpu - last.sample.cpu) / (now - last.at) > 0.5
+        let isBusy =
+            (sample.cpu - last.sample.cpu) / (now - last.at) > 0.5 || 2 * sample.runnableCount >= sample.taskCount
         let isFull =
             held.contains(.pids)
             ? sample.refusedStarts > last.sample.refusedStarts : sample.taskCount >= limit && isBusy

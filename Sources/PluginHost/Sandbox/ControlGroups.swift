@@ -35,7 +35,9 @@ final class ControlGroups: Sendable {
     private let root: String
     private let ownText: String
     private let host: Int32
-    private let state = Mutex<(layout: Layout?, next: Int)>((nil, 0))
+    private let found = Mutex<Layout?>(nil)
+    /// Counts the groups of this process, whichever launcher makes them: two must never have one name.
+    private static let count = Atomic<Int>(0)
 
     /// The ways in which groups can be made.
     enum Layout: Hashable, Sendable {
@@ -58,10 +60,9 @@ final class ControlGroups: Sendable {
     }
 
     var layout: Layout {
-        state.withLock { state in
-            if let layout = state.layout { return layout }
-            let layout = find()
-            state.layout = layout
+        found.withLock { found in
+            let layout = found ?? find()
+            found = layout
             return layout
         }
     }
@@ -78,10 +79,7 @@ final class ControlGroups: Sendable {
 
     /// Makes the group of one process; nil where there is nothing to put into one.
     func make(_ label: String, _ limits: ProcessLimits) -> ControlGroup? {
-        let number = state.withLock { state in
-            state.next += 1
-            return state.next
-        }
+        let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let safe = String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" }.prefix(60))
         let name = "\(safe)-\(host)-\(number)"
         switch layout {
@@ -171,12 +169,7 @@ final class ControlGroups: Sendable {
 
     /// Removes what hosts that were killed left: groups without processes.
     private func sweep(_ parent: String) {
-        guard let listing = opendir(parent) else { return }
-        defer { closedir(listing) }
-        while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        for name in folderNames(parent) {
             let parts = name.split(separator: "-")
             guard parts.count >= 3, let owner = Int32(parts[parts.count - 2]), owner != host,
                 wiz_kill(owner, 0) == -ESRCH

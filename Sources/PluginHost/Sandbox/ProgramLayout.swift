@@ -153,16 +153,8 @@ struct ProgramLayout: Hashable, Sendable {
 
     private static func resources(beside program: String) -> [(path: String, name: String)] {
         let folder = parent(program)
-        guard let listing = opendir(folder) else { return [] }
-        defer { closedir(listing) }
-        var found: [(path: String, name: String)] = []
-        while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasSuffix(".resources") || name.hasSuffix(".bundle") { found.append((folder + "/" + name, name)) }
-        }
-        return found.sorted { $0.name < $1.name }
+        let found = folderNames(folder).filter { $0.hasSuffix(".resources") || $0.hasSuffix(".bundle") }
+        return found.sorted().map { (folder + "/" + $0, $0) }
     }
 }
 
