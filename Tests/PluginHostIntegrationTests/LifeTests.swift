@@ -107,13 +107,13 @@ struct LifeTests {
             "noisy": .init(behaviour: "flood-errors:8", service: "shared"),
         ])
         // First, since it is started again after a while.
-        try await stage.host.until("early", .backoff)
+        try await stage.until("early", .backoff)
         #expect(stage.log.ends("early").count == 1)
         #expect(try await stage.call().version == "1.0.0")
-        try await stage.host.until("ends", .quarantined)
-        try await stage.host.until("silent", .backoff, .quarantined)
-        try await stage.host.until("wrong", .stopped)
-        try await stage.host.until("thief", .backoff, .quarantined, .stopped)
+        try await stage.until("ends", .quarantined)
+        try await stage.until("silent", .backoff, .quarantined)
+        try await stage.until("wrong", .stopped)
+        try await stage.until("thief", .backoff, .quarantined, .stopped)
         let statuses = await stage.host.statuses
         func cause(_ name: String) -> String { statuses.first { $0.plugin == name }?.lastEnd?.cause ?? "" }
         #expect(cause("ends") == "exit 3")
@@ -124,6 +124,28 @@ struct LifeTests {
         await stage.end()
     }
 
+    @Test func `plugins without manners are told apart and cost others nothing`() async throws {
+        let stage = try await started([
+            "rogue": .init(),
+            "twice": .init(behaviour: "hello-twice", service: "twice", initTimeout: 600),
+            "closed": .init(version: "3.0.0", behaviour: "close-stderr"),
+            "leaver": .init(behaviour: "fork-and-leave", service: "leaver"),
+            "greedy": .init(behaviour: "claim-service:mesh", service: "greedy"),
+        ])
+        // Without an output it serves all the same.
+        #expect(try await stage.call(range: "^3.0.0").version == "3.0.0")
+        try await stage.until("twice", .backoff, .quarantined)
+        try await stage.until("leaver", .backoff, .quarantined)
+        try await stage.until("greedy", .backoff, .quarantined, .stopped)
+        let twice = try #require(stage.log.ends("twice").first)
+        #expect("\(twice.cause)".contains("its session has ended: a second HELLO"))
+        #expect(stage.log.ends("leaver").first?.cause == .exited(0))
+        let greedy = try #require(stage.log.ends("greedy").first)
+        #expect(greedy.lines.contains { $0.contains("the service \"mesh\" is the broker's own") })
+        #expect(try await stage.call(range: "^1.0.0").version == "1.0.0")
+        await stage.end()
+    }
+
     @Test func `a lazy plugin starts with the first call and within its deadline, and sleeps again`() async throws {
         let stage = try await Stage(["rogue": .init(more: #","activation":"lazy""#)]) { $0.idle = .milliseconds(400) }
         try await stage.host.start()
@@ -131,7 +153,7 @@ struct LifeTests {
         #expect(await stage.host.statuses.first?.state == .discovered)
         #expect(stage.log.events.allSatisfy { if case .started = $0 { false } else { true } })
         let first = try await stage.call()
-        try await stage.host.until("rogue", .discovered)
+        try await stage.until("rogue", .discovered)
         let second = try await stage.call()
         #expect(second.process != first.process)
         await stage.end()

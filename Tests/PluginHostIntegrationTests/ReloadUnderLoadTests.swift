@@ -91,7 +91,7 @@ struct ReloadUnderLoadTests {
             }
         }
         // The next round begins with a plugin that serves.
-        try await stage.host.until("rogue", .ready)
+        try await stage.until("rogue", .ready)
         guard case .promoted(_, _, let time) = outcome, kind == .good else { return [] }
         return [time]
     }

@@ -245,6 +245,15 @@ final class Stage: Sendable {
         await broker.stop()
     }
 
+    /// Waits until a plugin is in one of some states.
+    ///
+    /// - Throws: that it is in none of them after the bound.
+    func until(_ plugin: String, _ states: PluginState..., within bound: Duration = .seconds(30)) async throws {
+        try await log.wait("\(plugin) is \(states.map(\.rawValue).joined(separator: " or "))", within: bound) { _ in
+            self.log.changes(plugin).last.map(states.contains) ?? false
+        }
+    }
+
     struct Answer: Decodable, Sendable {
         var key: String
         var count: Int
@@ -268,21 +277,6 @@ final class Stage: Sendable {
             options: CallOptions(deadline: deadline)
         )
         return try reply.payload.decode(Answer.self)
-    }
-}
-
-extension PluginHost {
-    /// Waits until a plugin is in one of some states.
-    ///
-    /// - Throws: that it is in none of them after the bound.
-    func until(_ plugin: String, _ states: PluginState..., within bound: Duration = .seconds(30)) async throws {
-        let end = ContinuousClock.now + bound
-        while let status = statuses.first(where: { $0.plugin == plugin }), !states.contains(status.state) {
-            guard ContinuousClock.now < end else {
-                throw StageFailure("\(plugin) is \(status.state) (\(status.cause)) and not \(states)")
-            }
-            try await Task.sleep(for: .milliseconds(10))  // allowed: waits within a bound
-        }
     }
 }
 

@@ -10,6 +10,28 @@ struct CoreStartTests {
     private let needsThings = #""dependencies":{"required":["things@^1.0.0"]}"#
     private let likesThings = #""dependencies":{"optional":["things@^1.0.0"]}"#
 
+    @Test func `that a plugin is not ready counts, too, when its end is known first`() throws {
+        var rig = CoreRig()
+        rig.send(.plugins([try plan("echo")]))
+        rig.send(.launched(named("echo#1@1"), process: 11))
+        rig.send(.exited(named("echo#1@1"), .exited(75), lastLines: []))
+        rig.send(.notReady(named("echo#1@1"), reason: "no model", retryAfter: .seconds(60)))
+        #expect(rig.status("echo")?.lastEnd?.cause == "it is not ready: no model")
+        #expect(rig.pass(.seconds(59)).isEmpty)
+        #expect(rig.pass(.seconds(1)).texts == ["launch echo#1@1 live r1"])
+    }
+
+    @Test func `what the broker did with the session of a plugin that is never ready is told`() throws {
+        var rig = CoreRig()
+        rig.send(.plugins([try plan("echo")]))
+        rig.send(.launched(named("echo#1@1"), process: 11))
+        rig.send(.sessionGone(named("echo#1@1"), reason: "a second HELLO"))
+        _ = rig.pass(.seconds(10))
+        rig.send(.exited(named("echo#1@1"), .exited(0), lastLines: []))
+        let cause = "it was not ready within 10.0 seconds: its session has ended: a second HELLO"
+        #expect(rig.status("echo")?.lastEnd?.cause == cause)
+    }
+
     @Test func `a plugin starts, is ready, and is told of`() throws {
         var rig = CoreRig()
         #expect(rig.send(.plugins([try plan("echo")])).texts == ["launch echo#1@1 live r1"])

@@ -153,8 +153,10 @@ extension HostCore {
         actions.append(.tell(.started(label, process: process)))
     }
 
-    /// A process serves without having said so. One that is to take over must say it: until then it takes no calls, and the
-    /// broker lets nobody take over who may not be able to.
+    /// A process serves without having said so.
+    ///
+    /// One that is to take over must say it: until then it takes no calls, and the broker lets nobody take over who may not be
+    /// able to.
     mutating func isSilent(_ label: InstanceLabel) {
         guard process(label)?.role == .candidate else { return becameReady(label) }
         change(label) { $0.isSilent = true }

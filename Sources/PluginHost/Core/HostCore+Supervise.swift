@@ -65,6 +65,17 @@ extension HostCore {
         return "\(cause)"
     }
 
+    /// A process says that it cannot serve yet, perhaps after its end is known.
+    mutating func isNotReady(_ label: InstanceLabel, _ word: Supervision.NotReady) {
+        let (now, timing) = (now, timing)
+        if process(label) != nil { return change(label) { $0.notReady = word } }
+        update(label.plugin) { record in
+            guard record.lastEnd?.label == label else { return }
+            record.lastEnd?.cause = "it is not ready: \(word.reason)"
+            if let delay = word.retryAfter { record.supervision.wait(until: now + min(delay, timing.probeAfter)) }
+        }
+    }
+
     private mutating func memberEnded(_ process: ProcessRecord, _ cause: ExitCause, _ lines: [String]) {
         let name = process.label.plugin
         guard !isStopping else { return }
@@ -122,8 +133,7 @@ extension HostCore {
         switch process.stage {
         case .launching, .starting:
             let bound = (process.deadline ?? now) - process.launchedAt
-            let hint = ": it registered its services and never called mesh.ready, without which it cannot take over"
-            let reason = "it was not ready within \(bound)" + (process.isSilent ? hint : "")
+            let reason = "it was not ready within \(bound)" + (unreadiness(process).map { ": " + $0 } ?? "")
             if process.role == .candidate {
                 failReload(label.plugin, reason, [])
             } else {
@@ -142,6 +152,13 @@ extension HostCore {
             actions.append(.kill(label))
         case .ready: change(label) { $0.deadline = nil }
         }
+    }
+
+    /// What is known about a process that never became ready.
+    private func unreadiness(_ process: ProcessRecord) -> String? {
+        if let reason = process.sessionEnd { return "its session has ended: \(reason)" }
+        guard process.isSilent else { return nil }
+        return "it registered its services and never called mesh.ready, without which it cannot take over"
     }
 
     /// Asks a process to end, and says when it will be killed.

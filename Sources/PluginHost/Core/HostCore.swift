@@ -59,8 +59,9 @@ public struct HostCore {
         case .ready(let label): becameReady(label)
         case .silent(let label): isSilent(label)
         case .notReady(let label, let reason, let delay):
-            change(label) { $0.notReady = Supervision.NotReady(reason: reason, retryAfter: delay) }
+            isNotReady(label, Supervision.NotReady(reason: reason, retryAfter: delay))
         case .suspect(let label, let reason): suspect(label, reason)
+        case .sessionGone(let label, let reason): change(label) { $0.sessionEnd = reason }
         case .exited(let label, let cause, let lines): exited(label, cause, lines)
         case .promoted(let plugin, let generation, let problem): promoted(plugin, generation, problem)
         case .demand(let service, let version): demand(service, version)

@@ -21,6 +21,8 @@ public enum HostInput: Sendable {
     case notReady(InstanceLabel, reason: String, retryAfter: Duration?)
     /// A process does not do what the broker asked of it.
     case suspect(InstanceLabel, reason: String)
+    /// The broker has no session of a process any more, and why.
+    case sessionGone(InstanceLabel, reason: String)
     /// A process has ended.
     case exited(InstanceLabel, ExitCause, lastLines: [String])
     /// The broker's answer to ``HostAction/promote(plugin:generation:instances:retire:grace:reason:)``; nil: it is done.

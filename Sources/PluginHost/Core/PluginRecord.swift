@@ -36,6 +36,8 @@ struct ProcessRecord: Hashable {
     var suspicion: String?
     /// Whether it has registered everything and not said that it is ready.
     var isSilent = false
+    /// Why the broker has no session of it any more.
+    var sessionEnd: String?
     var drainTimeout: Duration
 
     var isReady: Bool { stage == .ready }

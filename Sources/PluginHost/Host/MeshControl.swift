@@ -280,6 +280,7 @@ private struct SessionNotice: Decodable {
         let reason = fields["reason"] ?? ""
         switch topic {
         case "mesh.session.ready": return .ready(label)
+        case "mesh.session.gone": return .sessionGone(label, reason: reason)
         case "mesh.session.notready":
             let delay = fields["retryAfterMilliseconds"].flatMap { Int64($0) }
             return .notReady(label, reason: reason, retryAfter: delay.map { .milliseconds($0) })
