@@ -172,7 +172,7 @@ public final class TestMesh: Sendable {
         )
     }
 
-    /// Grants something to a plugin, or to `"*"`, as a rule of the mesh file would.
+    /// Grants something to a plugin, or to `"*"`, as a rule of the mesh file would; also before the plugin runs.
     ///
     /// - Parameters:
     ///   - plugin: The plugin's name.

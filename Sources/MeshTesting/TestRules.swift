@@ -58,7 +58,11 @@ final class TestRules: Sendable {
     }
 
     func allow(_ plugin: String, _ action: TestAction, _ target: String) {
-        file.withLock { $0.add(["allow": plugin, action.rawValue: target]) }
+        file.withLock { file in
+            // What a plugin needs while it starts is allowed before it runs.
+            if plugin != "*", file.principals[plugin] == nil { file.principals[plugin] = Entry(permissions: []) }
+            file.add(["allow": plugin, action.rawValue: target])
+        }
     }
 
     /// Writes the file.

@@ -89,6 +89,17 @@ struct TestMeshTests {
         }
     }
 
+    @Test func `what a plugin needs while it starts is allowed before it runs`() async throws {
+        try await withTestMesh(isStrict: true) { mesh in
+            try await mesh.provide("names", version: "2.1.0") { service in
+                service.method("pick") { (_: Nothing, _) in "you" }
+            }
+            try mesh.allow("greeter", .call, "names.pick")
+            try await mesh.run(Greeter(), info: Self.info())
+            #expect(try await mesh.call("greeter.greet") as String == "Hello, you!")
+        }
+    }
+
     @Test(arguments: ["broken", "leaves"])
     func `a start that fails throws what the plugin threw`(_ key: String) async throws {
         try await withTestMesh { mesh in
