@@ -119,13 +119,29 @@ final class WizProcess: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let state = Mutex(State())
+    /// What is known of it.
+    ///
+    /// The thread that reads keeps this alone, so that the test's folder goes with the test.
+    private final class Journal: Sendable {
+        let state = Mutex(State())
+
+        func wake(_ change: (inout State) -> Void) {
+            let waiters = state.withLock { state in
+                change(&state)
+                state.version += 1
+                defer { state.waiters = [] }
+                return state.waiters
+            }
+            for waiter in waiters { waiter.resume() }
+        }
+    }
+
+    private let journal = Journal()
     private let process: pid_t
-    private let source: Int32
     private let folder: TestFolder
 
     /// Everything that it wrote.
-    var output: String { state.withLock { $0.output } }
+    var output: String { journal.state.withLock { $0.output } }
 
     /// Starts it in a folder, with a run folder there unless the environment is to say otherwise.
     init(
@@ -139,10 +155,11 @@ final class WizProcess: Sendable {
         let shell = ["sh", "-c", #"cd "$1" && shift && exec "$@""#, "sh", place ?? folder.path, program]
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
         let environment = ["PATH=\(path)", "NO_COLOR=1"] + (environment ?? ["WIZ_RUN=\(folder.path)/run"])
-        (process, source) = try Self.spawning.withLock { _ in try Self.spawn(shell + arguments, environment) }
+        let (process, source) = try Self.spawning.withLock { _ in try Self.spawn(shell + arguments, environment) }
+        self.process = process
         self.folder = folder
         // Reading blocks a thread, which is none of those that tests run on.
-        DispatchQueue(label: "wiz-test").async { self.read() }
+        DispatchQueue(label: "wiz-test").async { [journal] in Self.read(source, of: process, journal) }
     }
 
     /// One at a time, so that none inherits the pipe of another.
@@ -173,29 +190,19 @@ final class WizProcess: Sendable {
 
     /// Sends it a signal.
     func signal(_ number: Int32) {
-        state.withLock { if $0.code == nil { kill(process, number) } }
+        journal.state.withLock { if $0.code == nil { kill(process, number) } }
     }
 
-    private func read() {
+    private static func read(_ source: Int32, of process: pid_t, _ journal: Journal) {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while case let count = Glibc.read(source, &buffer, buffer.count), count > 0 {
             let text = String(decoding: buffer[..<count], as: UTF8.self)
-            wake { $0.output += text }
+            journal.wake { $0.output += text }
         }
         close(source)
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
-        wake { $0.code = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F }
-    }
-
-    private func wake(_ change: (inout State) -> Void) {
-        let waiters = state.withLock { state in
-            change(&state)
-            state.version += 1
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
+        journal.wake { $0.code = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F }
     }
 
     /// Waits until it writes something, after what was seen before.
@@ -214,7 +221,7 @@ final class WizProcess: Sendable {
     @discardableResult
     func end(within bound: Duration = .seconds(30)) async throws -> Int32 {
         let hasEnded = await holds(within: bound) { $0.code == nil ? nil : true }
-        guard hasEnded, let code = state.withLock({ $0.code }) else {
+        guard hasEnded, let code = journal.state.withLock({ $0.code }) else {
             signal(SIGKILL)
             throw NotSeen(description: "it did not end; all that it wrote:\n\(output)")
         }
@@ -244,17 +251,17 @@ final class WizProcess: Sendable {
     /// Whether a condition is decided, and comes out true, within a bound.
     private func holds(within bound: Duration, _ condition: (inout State) -> Bool?) async -> Bool {
         let end = ContinuousClock.now + bound
-        let clock = Task {
+        let clock = Task { [journal] in
             try await Task.sleep(until: end, clock: .continuous)  // allowed: the clock of a bounded wait
-            wake { _ in }
+            journal.wake { _ in }
         }
         defer { clock.cancel() }
         while true {
-            let (answer, version) = state.withLock { (condition(&$0), $0.version) }
+            let (answer, version) = journal.state.withLock { (condition(&$0), $0.version) }
             if let answer { return answer }
             guard ContinuousClock.now < end else { return false }
             await withCheckedContinuation { continuation in
-                let isNew = state.withLock { state in
+                let isNew = journal.state.withLock { state in
                     if state.version == version { state.waiters.append(continuation) }
                     return state.version != version
                 }
