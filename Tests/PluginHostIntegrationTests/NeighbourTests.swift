@@ -46,7 +46,9 @@ struct NeighbourTests {
         }
     }
 
-    private static let seconds = getenv("WIZ_NEIGHBOUR_SECONDS").flatMap { Int(String(cString: $0)) } ?? 2
+    /// How long each measure takes; nil: as short as may be, on a machine that does other things besides.
+    private static let soak = getenv("WIZ_NEIGHBOUR_SECONDS").flatMap { Int(String(cString: $0)) }
+    private static let seconds = soak ?? 2
     private static let rate = 500
 
     @Test(arguments: Culprit.allCases)
@@ -85,7 +87,8 @@ struct NeighbourTests {
         )
         #expect(calm.lost == 0 && beside.lost == 0, "\(calm.lost) and \(beside.lost) calls failed")
         #expect(!times.isEmpty && times.allSatisfy { $0 < culprit.bound }, "it was gone after \(times)")
-        #expect(beside.percentile(99) < calm.percentile(99) * 10 + .milliseconds(100))
+        let allowance = Duration.milliseconds(Self.soak == nil ? 1000 : 50)
+        #expect(beside.percentile(99) < calm.percentile(99) * 10 + allowance)
     }
 
     /// Lets the culprit do its worst for a time.

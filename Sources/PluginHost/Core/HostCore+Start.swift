@@ -159,7 +159,10 @@ extension HostCore {
     /// able to.
     mutating func isSilent(_ label: InstanceLabel) {
         guard process(label)?.role == .candidate else { return becameReady(label) }
-        change(label) { $0.isSilent = true }
+        change(label) { record in
+            record.isSilent = true
+            record.sessionEnd = nil
+        }
     }
 
     /// A process serves.

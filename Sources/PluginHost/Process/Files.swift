@@ -15,7 +15,8 @@ func writeFile(_ path: String, _ bytes: [UInt8], mode: mode_t) -> Bool {
 
 /// Reads a small file as text; nil when it cannot be read.
 func readText(_ path: String, atMost limit: Int = 64 * 1024) -> String? {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
+    // Of a FIFO in its place nothing is read, and nobody waits for it.
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else { return nil }
     defer { close(file) }
     var bytes = [UInt8](repeating: 0, count: limit)

@@ -89,14 +89,18 @@ public final class SystemLauncher: ProcessLauncher {
         return try await startInSandbox(order, program, line)
     }
 
-    /// Why no sandbox can be made here; nil when one was made, with the real flags, the first time that this was asked.
+    /// Why no sandbox can be made here; nil when one was made, with the real flags.
+    ///
+    /// Once made, it is not tried again; a failure may pass, and the next who asks tries anew.
     public func sandboxProblem() async -> String? {
         let task = availability.withLock { kept in
             let task = kept ?? Task.detached { await self.trySandbox() }
             kept = task
             return task
         }
-        return await task.value
+        let problem = await task.value
+        if problem != nil { availability.withLock { if $0 == task { $0 = nil } } }
+        return problem
     }
 
     private static func notEnforceable(_ order: LaunchOrder, _ problem: String) -> LaunchFailure {

@@ -91,6 +91,8 @@ final class SystemProcess: RunningProcess {
             let file = state.withLock { $0.isEnded ? -1 : open("/proc/\($0.process)/autogroup", O_WRONLY | O_CLOEXEC) }
             guard file >= 0 else { return }
             defer { close(file) }
+            // While it is there, what was opened is its own, and not that of another with its id.
+            guard state.withLock({ $0.pidfd >= 0 && wiz_pidfd_send_signal($0.pidfd, 0) == 0 }) else { return }
             let text = "\(PluginPriority.nice)"
             let isDone = text.utf8CString.withUnsafeBytes { write(file, $0.baseAddress, $0.count - 1) } > 0
             // The kernel does this ten times a second for all ordinary users together.

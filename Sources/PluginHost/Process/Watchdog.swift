@@ -124,7 +124,8 @@ final class Watchdog: Sendable {
             defer { state.isRunning = true }
             return !state.isRunning
         }
-        if starts { Worker.start(name: "wiz-watchdog") { [self] in run() } }
+        // Where there can be no more threads, it must not be the caller's.
+        if starts { Task.detached { Worker.start(name: "wiz-watchdog") { self.run() } } }
     }
 
     /// Looks until nobody is left.
