@@ -153,7 +153,9 @@ check "and the plugin is back" 'until_true 10 "\"$wiz\" call echo@^2.about >/dev
 
 title "A crash: the cause with its last words, and the plugin is back"
 run call sandbox-probe.crash
-check "the caller is told at once, with the signal" '[ $code -eq 7 ] && grep -qE "its process ended: .*SIG[A-Z]+" <<<"$output"'
+check "the caller is told at once" '[ $code -eq 7 ] && grep -q "the worker was lost" <<<"$output"'
+check "the host tells the cause, with the signal" 'until_true 5 "grep -qE \"sandbox-probe.* ended: .*SIG[A-Z]+\" \"$work/log\""'
+show "$(grep -E 'sandbox-probe.* ended: ' "$work/log" | tail -1)"
 check "the host started it again" 'until_true 10 "\"$wiz\" call sandbox-probe.about >/dev/null 2>&1"'
 run logs sandbox-probe --lines 8
 check "its last words are kept" 'grep -q "crashing, as it was told to" <<<"$output"'
