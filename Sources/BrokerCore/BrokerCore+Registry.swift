@@ -110,13 +110,26 @@ extension BrokerCore {
         return .success(version)
     }
 
-    /// Waiting calls name a pool's methods by place, so a pool forgets none while it lives; that must have a bound.
+    /// Waiting calls name a pool's methods by place, so a pool forgets none while it lives, and what providers say of a method
+    /// is put together whenever one comes or goes: both must have a bound.
     func methodProblem(_ service: String, _ version: SemanticVersion, _ methods: [MethodDescription]) -> Failure? {
-        let known = registry.methodCount(service: service, version: version)
-        guard known > 0, known + methods.count > Registry.methodCount else { return nil }
-        let message = "\(known) different methods of \(service)@\(version) have been provided already"
+        guard let known = registry.knownPool(service: service, version: version) else { return nil }
+        let pool = registry.pools[known.at]
         let hint = "WITHDRAW it everywhere, or give the service another version"
-        return Failure(.resourceExhausted, message: message, hint: hint)
+        guard pool.methods.isEmpty || pool.methods.count + methods.count <= Registry.methodCount else {
+            let message = "\(pool.methods.count) different methods of \(service)@\(version) have been provided already"
+            return Failure(.resourceExhausted, message: message, hint: hint)
+        }
+        for method in methods {
+            guard let place = pool.methodsByName[method.name] else { continue }
+            let variants = pool.methods[place.at].variants
+            guard variants.count >= Registry.variantCount, !variants.contains(where: { $0.description == method })
+            else { continue }
+            let message =
+                "providers of \(service)@\(version) describe \"\(method.name)\" in \(variants.count) different ways already"
+            return Failure(.resourceExhausted, message: message, hint: hint)
+        }
+        return nil
     }
 
     /// A host's own service is provided by one principal at a time, though the mesh file may give several that name.

@@ -1,5 +1,7 @@
 // What must hold between any two events, checked by the simulation and the tests; slow, and never called in service.
 
+import MeshProtocol
+
 extension BrokerCore {
     /// What is broken in the core's own books; empty when all is well.
     public func checkInvariants() -> [String] {
@@ -145,11 +147,35 @@ extension BrokerCore {
                 if key != member.key { problems.append("pool \(pool.title): a stale order") }
             }
             if usable != pool.usableCount { problems.append("pool \(pool.title): usable count") }
+            if pool.kind == .exact { problems += methodProblems(pool) }
             let hasRoom = pool.members.first.map { $0.key != PoolMember.full } ?? false
             if !pool.queue.isEmpty, hasRoom {
                 problems.append("pool \(pool.title): \(pool.queue.count) calls wait although a worker has room")
             }
         }
+        return problems
+    }
+
+    private func methodProblems(_ pool: PoolSlot) -> [String] {
+        var counts: [String: Int] = [:]
+        for member in pool.members {
+            for method in registry.registrations[member.registration.at].methods {
+                counts[method.name, default: 0] += 1
+            }
+        }
+        var problems = counts.keys.filter { pool.methodsByName[$0] == nil }.map {
+            "pool \(pool.title): no method \($0)"
+        }
+        for method in pool.methods {
+            let count = counts[method.name] ?? 0
+            if method.providerCount != count || method.variants.reduce(0, { $0 + $1.count }) != count {
+                problems.append(
+                    "pool \(pool.title): \(method.providerCount) providers of \(method.name), \(count) there"
+                )
+            }
+        }
+        let isMixed = counts.values.contains { $0 != pool.members.count }
+        if isMixed != pool.isMixed { problems.append("pool \(pool.title): mixed") }
         return problems
     }
 

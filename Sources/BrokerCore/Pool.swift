@@ -29,15 +29,68 @@ struct PoolMember: BitwiseCopyable {
 struct MethodRecord {
     var name: String
     /// Idempotent when all say so; streams when any does.
-    var flags: MethodFlags
-    var deadlineMilliseconds: UInt32
+    var flags: MethodFlags = []
+    var deadlineMilliseconds: UInt32 = 0
     /// What any of them requires.
-    var permissions: [String]
-    var providerCount: Int
+    var permissions: [String] = []
+    private(set) var providerCount = 0
+    /// What providers say of it, each with their number: few, however many they are.
+    private(set) var variants: [(description: MethodDescription, count: Int)] = []
     /// In ``MethodMetrics``; -1 until the first call.
     var metrics: Int32 = -1
     /// What a latent provider says of it; in force while no provider has it.
     var latent: MethodDescription?
+
+    /// A method that one provider has.
+    init(_ method: MethodDescription) {
+        name = method.name
+        add(method)
+    }
+
+    /// A method that a host can start a provider of.
+    init(latent method: MethodDescription) {
+        name = method.name
+        flags = method.flags
+        deadlineMilliseconds = method.deadlineMilliseconds
+        permissions = method.permissions
+        latent = method
+    }
+
+    /// Adds what one more provider says.
+    mutating func add(_ method: MethodDescription) {
+        providerCount += 1
+        if let known = variants.firstIndex(where: { $0.description == method }) {
+            variants[known].count += 1
+        } else {
+            variants.append((method, 1))
+            describe()
+        }
+    }
+
+    /// Takes back what a provider said that leaves.
+    mutating func remove(_ method: MethodDescription) {
+        guard let known = variants.firstIndex(where: { $0.description == method }) else { return }
+        providerCount -= 1
+        variants[known].count -= 1
+        guard variants[known].count == 0 else { return }
+        variants.remove(at: known)
+        describe()
+    }
+
+    /// Says what holds for all of them; what held last goes on while there is none.
+    private mutating func describe() {
+        guard let first = variants.first?.description else { return }
+        (flags, deadlineMilliseconds, permissions) = (first.flags, first.deadlineMilliseconds, first.permissions)
+        let streams: MethodFlags = [.requestStream, .replyStream]
+        for (method, _) in variants.dropFirst() {
+            let together = flags.union(method.flags).intersection(streams)
+            flags = flags.intersection(method.flags).subtracting(streams).union(together)
+            deadlineMilliseconds = max(deadlineMilliseconds, method.deadlineMilliseconds)
+            for permission in method.permissions where !permissions.contains(permission) {
+                permissions.append(permission)
+            }
+        }
+    }
 
     /// True when it can be called, by what providers say or, where none can be given work, what latent ones say.
     func isThere(needsProvider: Bool) -> Bool { providerCount > 0 || (needsProvider && latent != nil) }
@@ -84,7 +137,7 @@ struct PoolSlot {
     /// Exact pools: the methods; never shortened while the pool lives.
     var methods: [MethodRecord] = []
     var methodsByName: [String: MethodIndex] = [:]
-    /// Exact pools: some provider lacks a method or describes one otherwise.
+    /// Exact pools: some provider lacks a method that another has.
     var isMixed = false
     /// Exact pools: providers that a host can start are described in ``latents``.
     var isLatent = false

@@ -60,16 +60,7 @@ extension Registry {
         for method in pools[pool.at].latents.flatMap(\.methods) {
             guard let known = pools[pool.at].methodsByName[method.name] else {
                 pools[pool.at].methodsByName[method.name] = MethodIndex(pools[pool.at].methods.count)
-                pools[pool.at].methods.append(
-                    MethodRecord(
-                        name: method.name,
-                        flags: method.flags,
-                        deadlineMilliseconds: method.deadlineMilliseconds,
-                        permissions: method.permissions,
-                        providerCount: 0,
-                        latent: method
-                    )
-                )
+                pools[pool.at].methods.append(MethodRecord(latent: method))
                 continue
             }
             if var latent = pools[pool.at].methods[known.at].latent {

@@ -101,6 +101,8 @@ struct Registry {
     static var derivedPoolCount: Int { 4_096 }
     /// Methods that the providers of one service and version may have named, since it was first provided.
     static var methodCount: Int { 4_096 }
+    /// Ways in which the providers of one service and version may describe a method.
+    static var variantCount: Int { 16 }
 
     // MARK: Registrations
 
@@ -374,7 +376,7 @@ struct Registry {
     }
 
     mutating func exactPool(service: String, version: SemanticVersion) -> PoolIndex {
-        if let known = services[service]?.first(where: { $0.version == version }) { return known.pool }
+        if let known = knownPool(service: service, version: version) { return known }
         let pool = newPool()
         pools[pool.at].kind = .exact
         pools[pool.at].service = service
@@ -389,79 +391,36 @@ struct Registry {
         return pool
     }
 
-    /// The methods that a service and version remembers; zero when nobody provides it.
-    func methodCount(service: String, version: SemanticVersion) -> Int {
-        guard let known = services[service]?.first(where: { $0.version == version }) else { return 0 }
-        return pools[known.pool.at].methods.count
+    /// The pool of a service and version; nil when nobody provides it.
+    func knownPool(service: String, version: SemanticVersion) -> PoolIndex? {
+        services[service]?.first { $0.version == version }?.pool
     }
 
     private mutating func mergeMethods(of index: RegistrationIndex, into pool: PoolIndex) {
         for method in registrations[index.at].methods {
             if let known = pools[pool.at].methodsByName[method.name] {
-                let isAlike = merge(method, into: &pools[pool.at].methods[known.at])
-                if !isAlike { pools[pool.at].isMixed = true }
+                pools[pool.at].methods[known.at].add(method)
             } else {
-                let record = MethodRecord(
-                    name: method.name,
-                    flags: method.flags,
-                    deadlineMilliseconds: method.deadlineMilliseconds,
-                    permissions: method.permissions,
-                    providerCount: 1
-                )
                 pools[pool.at].methodsByName[method.name] = MethodIndex(pools[pool.at].methods.count)
-                pools[pool.at].methods.append(record)
+                pools[pool.at].methods.append(MethodRecord(method))
             }
         }
-        let memberCount = pools[pool.at].members.count
-        if pools[pool.at].methods.contains(where: { $0.providerCount != memberCount && $0.providerCount > 0 }) {
-            pools[pool.at].isMixed = true
-        }
-    }
-
-    /// Adds one provider's description of a method to what the others say; false when they differ.
-    private func merge(_ method: MethodDescription, into record: inout MethodRecord) -> Bool {
-        record.providerCount += 1
-        if record.providerCount == 1 {
-            record.flags = method.flags
-            record.deadlineMilliseconds = method.deadlineMilliseconds
-            record.permissions = method.permissions
-            return true
-        }
-        if record.flags == method.flags, record.permissions == method.permissions,
-            record.deadlineMilliseconds == method.deadlineMilliseconds
-        {
-            return true
-        }
-        let streams: MethodFlags = [.requestStream, .replyStream]
-        let together = record.flags.union(method.flags).intersection(streams)
-        record.flags = record.flags.intersection(method.flags).subtracting(streams).union(together)
-        record.deadlineMilliseconds = max(record.deadlineMilliseconds, method.deadlineMilliseconds)
-        for permission in method.permissions where !record.permissions.contains(permission) {
-            record.permissions.append(permission)
-        }
-        return false
+        noteMixture(pool)
     }
 
     private mutating func unmergeMethods(of index: RegistrationIndex, from pool: PoolIndex) {
-        defer { if pools[pool.at].isLatent { describeLatent(pool) } }
-        guard pools[pool.at].isMixed else {
-            for place in pools[pool.at].methods.indices where pools[pool.at].methods[place].providerCount > 0 {
-                pools[pool.at].methods[place].providerCount -= 1
-            }
-            return
+        for method in registrations[index.at].methods {
+            guard let known = pools[pool.at].methodsByName[method.name] else { continue }
+            pools[pool.at].methods[known.at].remove(method)
         }
-        for place in pools[pool.at].methods.indices { pools[pool.at].methods[place].providerCount = 0 }
-        pools[pool.at].isMixed = false
-        let members = pools[pool.at].members
-        for member in members {
-            for method in registrations[member.registration.at].methods {
-                guard let known = pools[pool.at].methodsByName[method.name] else { continue }
-                let isAlike = merge(method, into: &pools[pool.at].methods[known.at])
-                if !isAlike { pools[pool.at].isMixed = true }
-            }
-        }
-        if pools[pool.at].methods.contains(where: { $0.providerCount != members.count && $0.providerCount > 0 }) {
-            pools[pool.at].isMixed = true
+        noteMixture(pool)
+        if pools[pool.at].isLatent { describeLatent(pool) }
+    }
+
+    private mutating func noteMixture(_ pool: PoolIndex) {
+        let memberCount = pools[pool.at].members.count
+        pools[pool.at].isMixed = pools[pool.at].methods.contains {
+            $0.providerCount > 0 && $0.providerCount != memberCount
         }
     }
 }

@@ -26,6 +26,43 @@ struct RoutingTests {
         _ = try first.expectCall()
     }
 
+    @Test func `a method is what its providers say together, and again when one of them leaves`() throws {
+        let bench = CoreBench()
+        let first = try bench.peer("echo")
+        let second = try bench.peer("echo")
+        func methods() throws -> [MethodSnapshot] {
+            try #require(bench.services(after: nil, limit: 1).first).methods
+        }
+        let careful = MethodDescription(name: "run", flags: .replyStream, deadlineMilliseconds: 9, permissions: ["a"])
+        let plain = MethodDescription(name: "run", flags: .idempotent, permissions: ["b"])
+        try first.provide("echo", methods: [careful])
+        let id = try second.provide("echo", methods: [plain, MethodDescription(name: "fly")])
+        let together = try #require(methods().first)
+        #expect(together.replyStream && !together.idempotent && together.deadlineMilliseconds == 9)
+        #expect(together.permissions == ["a", "b"])
+        bench.disconnect(first)
+        let alone = try #require(methods().first)
+        #expect(alone.idempotent && !alone.replyStream && alone.deadlineMilliseconds == 0 && alone.permissions == ["b"])
+        #expect(try methods().map(\.name) == ["run", "fly"])
+        second.send(.withdraw(Withdraw(id: id)))
+        try second.expectEnd(id)
+    }
+
+    @Test func `the ways in which a method is described are bounded`() throws {
+        let bench = CoreBench()
+        let workers = try (0..<17).map { _ in try bench.peer("echo") }
+        func method(_ number: Int) -> MethodDescription {
+            MethodDescription(name: "run", deadlineMilliseconds: UInt32(number))
+        }
+        for number in 0..<16 { try workers[number].provide("echo", methods: [method(number)]) }
+        let provide = Provide(id: try workers[16].id(), service: "echo", version: "1.0.0", methods: [method(16)])
+        workers[16].send(.provide(provide))
+        #expect(try workers[16].expectFail(.resourceExhausted).message.contains("16 different ways"))
+        try workers[16].provide("echo", methods: [method(3)])
+        bench.disconnect(workers[0])
+        try workers[16].provide("echo", "2.0.0", methods: [method(16)])
+    }
+
     @Test func `each caller's range chooses among versions side by side`() throws {
         let bench = CoreBench()
         let caller = try bench.peer("wiz")
