@@ -221,6 +221,8 @@ int wiz_seed_libc_random(void) {
     return 0;
 }
 
+void wiz_print_by_lines(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+
 int64_t wiz_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 int64_t wiz_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }

@@ -13,6 +13,7 @@ enum PluginProcess {
     static func run(_ make: () -> any Plugin) async {
         let signals = Sentry.catchSignals()
         wiz_ignore_signal(SIGPIPE)
+        wiz_print_by_lines()
         let parent = wiz_parent_process_id()
         var environment = PluginEnvironment.own
         let level = environment.logLevel

@@ -112,6 +112,9 @@ int wiz_random_bytes(void *buffer, size_t count);
 // Seeds libc's rand(), which nobody else does and libzmq draws its routing ids from.
 int wiz_seed_libc_random(void);
 
+// Standard output by lines also where it is a pipe, so that what is printed is read when it is printed.
+void wiz_print_by_lines(void);
+
 // Clocks, in nanoseconds.
 int64_t wiz_monotonic_ns(void);
 int64_t wiz_realtime_ns(void);
