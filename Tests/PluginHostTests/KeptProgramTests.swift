@@ -44,6 +44,31 @@ struct KeptProgramTests {
         #expect(KeptProgram("on-the-path", in: folder, revision: 3).manifest == nil)
     }
 
+    @Test func `what is kept runs in the place of what lies there now, or by itself where nothing does`() throws {
+        let place = try Place()
+        let (now, kept) = (place.path + "/plugin/main", place.path + "/other/main")
+        defer { for path in [now, kept] { unlink(path) } }
+        #expect(writeFile(kept, [1], mode: 0o755))
+        let alone = try ProgramLayout(now, kept: kept, folder: place.path + "/plugin", searchPath: "")
+        #expect(alone.inside == "/program/main")
+        #expect(writeFile(now, [2], mode: 0o755))
+        let layout = try ProgramLayout(now, kept: kept, folder: place.path + "/plugin", searchPath: "")
+        #expect(layout.inside == "/plugin/main" && layout.host == kept)
+        #expect(layout.bindings == [Binding(source: kept, destination: "/plugin/main")])
+    }
+
+    @Test(.enabled(if: sandboxWorks)) func `a kept program finds what lies beside it in a sandbox`() async throws {
+        let place = try Place()
+        let path = place.path + "/plugin/main"
+        defer { unlink(path) }
+        #expect(writeFile(path, [1], mode: 0o755))
+        let heard = Heard()
+        var order = place.order(["probe", "--", "read:/plugin/main", "folder"], program: path)
+        order.keptProgram = fixture("wizmesh-launch")
+        _ = await (try await testLauncher().launch(order, line: heard.hear)).end()
+        #expect(heard.texts(.standardOutput) == ["read:/plugin/main=ok", "folder=/plugin"])
+    }
+
     @Test func `a FIFO in a program's place keeps nobody waiting`() throws {
         let place = try Place()
         let pipe = place.path + "/other/pipe"

@@ -316,6 +316,7 @@ public actor PluginHost {
     private func order(_ label: InstanceLabel, _ revision: Revision, _ admission: Admission) -> LaunchOrder {
         let specification = revision.specification
         let data = "\(options.dataFolder)/\(specification.name)"
+        let kept = revision.program.path
         var environment = specification.source.environment
         environment["WIZ_HOST"] = "1"
         environment["WIZ_ENDPOINT"] = control.endpoint
@@ -327,7 +328,8 @@ public actor PluginHost {
         environment["WIZ_SETTINGS"] = "stdin"
         return LaunchOrder(
             label: "\(label)",
-            program: revision.program.path,
+            program: specification.program.path,
+            keptProgram: kept == specification.program.path ? nil : kept,
             arguments: specification.program.arguments,
             folder: specification.folder,
             manifest: revision.program.manifest,

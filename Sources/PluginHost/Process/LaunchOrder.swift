@@ -9,6 +9,8 @@ public struct LaunchOrder: Sendable {
     public var label: String
     /// The program; without a slash it is looked up in the search path.
     public var program: String
+    /// A file that runs in the program's place: the program as it was; nil: as it is.
+    public var keptProgram: String?
     /// What follows the program on the command line.
     public var arguments: [String]
     /// The plugin's folder on the host: read-only at `/plugin` in the sandbox, and the working directory.
@@ -43,6 +45,7 @@ public struct LaunchOrder: Sendable {
     public init(
         label: String,
         program: String,
+        keptProgram: String? = nil,
         arguments: [String] = [],
         folder: String,
         manifest: String? = nil,
@@ -57,6 +60,7 @@ public struct LaunchOrder: Sendable {
     ) {
         self.label = label
         self.program = program
+        self.keptProgram = keptProgram
         self.arguments = arguments
         self.folder = folder
         self.manifest = manifest

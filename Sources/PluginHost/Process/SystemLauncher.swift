@@ -78,7 +78,12 @@ public final class SystemLauncher: ProcessLauncher {
         var order = order
         order.folder = realPath(order.folder) ?? order.folder
         let searchPath = order.environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        let program = try ProgramLayout(order.program, folder: order.folder, searchPath: searchPath)
+        let program =
+            if let kept = order.keptProgram {
+                try ProgramLayout(order.program, kept: kept, folder: order.folder, searchPath: searchPath)
+            } else {
+                try ProgramLayout(order.program, folder: order.folder, searchPath: searchPath)
+            }
         if order.enforcement == .off {
             return try await start(order, program, reason: "enforcement is off", line)
         }

@@ -81,6 +81,23 @@ struct ProgramLayout: Hashable, Sendable {
         addLibraries(of: real, folder: folder)
     }
 
+    /// Finds a program of which another file than the present one is to run.
+    ///
+    /// It runs in the place of the present one: what it looks for beside itself is there. Where there is no present one, the
+    /// file is the program.
+    /// - Throws: that it is not there, or may not be executed.
+    init(_ program: String, kept: String, folder: String, searchPath: String) throws(LaunchFailure) {
+        do throws(LaunchFailure) {
+            try self.init(program, folder: folder, searchPath: searchPath)
+        } catch {
+            try self.init(kept, folder: folder, searchPath: searchPath)
+        }
+        host = kept
+        let place = inside
+        bindings.removeAll { $0.destination == place }
+        add(Binding(source: kept, destination: place))
+    }
+
     /// Shows the libraries of a program that are not the system's: these files alone, since a program's file may name any
     /// folder as the one of its libraries.
     private mutating func addLibraries(of program: String, folder: String) {
