@@ -202,7 +202,7 @@ EXAMPLES = {
                "sdk": "example/1", "batchByteCount": 65536}],
     "WELCOME": [{"version": 1, "epoch": 1767225600, "session": 7, "heartbeatMilliseconds": 700,
                  "maximumPayloadByteCount": 1 << 20, "maximumCallCount": 4096, "principal": "echo",
-                 "broker": "wizmesh/1.0.0", "batchByteCount": 65536}],
+                 "broker": "wizmesh/1.0.0", "batchByteCount": 16384}],
     "REJECT": [{"status": 16, "message": "The ticket has been used. Start the plugin by its host."},
                {"status": 14, "retryAfterMilliseconds": 500, "message": "The broker is starting."}],
     "PING": [{"id": 3}],

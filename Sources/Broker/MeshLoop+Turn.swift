@@ -9,7 +9,7 @@ extension MeshLoop {
     /// Takes a bounded number of messages in; true when there were any.
     mutating func drain(listener: UInt32) -> Bool {
         var count = 0
-        while count < MeshLoop.batchCount {
+        while count < MeshLoop.drainCount {
             guard let outcome = try? wire.receive(from: listener) else { return false }
             switch outcome {
             case .nothing:
@@ -84,7 +84,7 @@ extension MeshLoop {
     }
 
     private mutating func takeMessages(_ batch: UnsafeRawBufferPointer, from peer: PeerHandle) -> Int {
-        var reader = BatchReader(batch)
+        var reader = BatchReader(batch, maximumByteCount: Limits.batchByteCount)
         var count = 0
         do throws(BatchError) {
             while let item = try reader.next() {

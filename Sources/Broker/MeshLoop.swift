@@ -1,4 +1,4 @@
-// The mesh thread's loop: commands, then messages in bounded batches, then what is due, then waiting. Owns the core, the
+// The mesh thread's loop: commands, then messages, of each socket a bounded number, then what is due, then waiting. Owns the core, the
 // sockets and the payloads; nobody else touches them. Parts: what comes in and goes out in MeshLoop+Turn.swift.
 
 import BrokerCore
@@ -9,7 +9,7 @@ import ZeroMQ
 /// The broker's one thread of decisions.
 struct MeshLoop: ~Copyable {
     /// Messages taken from one socket before the other one's turn comes.
-    static let batchCount = 256
+    static let drainCount = 256
     /// Messages taken in before what follows from them is sent.
     static let burstCount = 64
     /// How long the last answers may take to leave, in milliseconds.

@@ -1,6 +1,6 @@
 // Joining: the frames of one turn that are for the same peer leave as one BATCH, if the peer takes them; a message costs
 // libzmq much more than its bytes do. Nothing waits for it: what is joined would have left in the same turn. Order is kept
-// per peer. Owned by the mesh thread; in steady state nothing is allocated.
+// per peer. Owned by the mesh thread; in steady state nothing is allocated but libzmq's message for each batch.
 
 import BrokerCore
 import MeshProtocol
@@ -14,11 +14,6 @@ struct Batches: ~Copyable {
     private static let peerCount = 512
     /// Batches that are open at a time: with their memory they are 2 MiB.
     private static let openCount = 128
-
-    /// The largest batch that is sent, in bytes of payload.
-    ///
-    /// libzmq counts what waits for a peer by messages: 2048 of these are 32 MiB, then the peer counts as one that is behind.
-    static let byteCount = 16 * 1024
 
     /// A peer of this turn.
     private struct Place {
@@ -95,7 +90,9 @@ struct Batches: ~Copyable {
         } else {
             guard buffers.count < Batches.openCount else { return false }
             places[place].buffer = Int32(buffers.count)
-            buffers.append([])
+            var buffer: [UInt8] = []
+            buffer.reserveCapacity(Limits.batchByteCount)
+            buffers.append(buffer)
         }
         return true
     }
@@ -124,7 +121,7 @@ extension Wire {
         let payloadCount = slab.byteCount(of: send.body)
         let byteCount = Batch.byteCount(header: header.count, payload: payloadCount)
         var joined = batches.byteCount(at: place)
-        let limit = min(Int(send.batchByteCount), Batches.byteCount)
+        let limit = Int(send.batchByteCount)
         let isLarge = payloadCount > Batch.joinedPayloadByteCount || byteCount > limit
         if joined > 0, isLarge || joined + byteCount > limit {
             flushBatch(at: place, to: send.peer, now: now)

@@ -212,11 +212,11 @@ extension BrokerCore {
             principal: principals.records[principal.at].subject.principal,
             ticket: sessions.slots[session.at].nextTicket,
             broker: identity.name,
-            batchByteCount: batchByteCount
+            batchByteCount: UInt32(Limits.batchByteCount)
         )
         send(to: session, into: &outbox) { welcome.encode(to: &$0) }
         // Joined from here on: WELCOME comes by itself.
-        sessions.slots[session.at].batchByteCount = min(hello.batchByteCount, batchByteCount)
+        sessions.slots[session.at].batchByteCount = min(hello.batchByteCount, UInt32(Limits.batchByteCount))
         notice(
             .info,
             "mesh.session.welcomed",
@@ -226,9 +226,6 @@ extension BrokerCore {
             into: &outbox
         )
     }
-
-    /// The largest BATCH that is taken and sent, in bytes of payload.
-    private var batchByteCount: UInt32 { UInt32(clamping: min(WireLimits.batchByteCount, limits.payloadByteCount)) }
 
     /// REJECT before WELCOME.
     mutating func turnAway(

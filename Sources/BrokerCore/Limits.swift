@@ -8,6 +8,11 @@ public struct Limits: Sendable, Hashable {
     ///
     /// 1 MiB: larger frames would outlast heartbeats on slow links; larger data goes in streams.
     public var payloadByteCount = 1 << 20
+    /// The largest BATCH that is taken and sent, in bytes of payload; no operator needs another one.
+    ///
+    /// 16 KiB are 40 calls of 256 bytes, and 680 of the smallest messages at most, which nobody else's come between. libzmq
+    /// counts what waits for a peer by messages: 2048 of these are 32 MiB, then the peer counts as one that is behind.
+    public static let batchByteCount = 16 << 10
     /// Sessions in all.
     ///
     /// Each idle one costs about 45 KiB with its connection; 10 000 are 450 MB.

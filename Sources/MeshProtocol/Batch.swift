@@ -72,15 +72,19 @@ public struct BatchReader {
     private var isBroken = false
 
     /// Begins to read a batch's payload, which must stay valid meanwhile.
-    public init(_ bytes: UnsafeRawBufferPointer) {
+    ///
+    /// - Parameters:
+    ///   - bytes: The payload.
+    ///   - maximumByteCount: How large a batch the reader's side takes, as it has told the other.
+    public init(_ bytes: UnsafeRawBufferPointer, maximumByteCount: Int = WireLimits.batchByteCount) {
         self.bytes = bytes
-        isBroken = bytes.isEmpty || bytes.count > WireLimits.batchByteCount
+        isBroken = bytes.isEmpty || bytes.count > maximumByteCount
     }
 
     /// The next message; nil at the end.
     ///
     /// - Throws: ``BatchError`` where the lengths do not add up, a message is none of those that may stand in a batch, or the
-    ///   batch is empty or over ``WireLimits/batchByteCount``.
+    ///   batch is empty or larger than its receiver takes.
     @inline(__always)
     public mutating func next() throws(BatchError) -> Batch.Item? {
         if isBroken { throw error(.size) }
@@ -111,7 +115,7 @@ public struct BatchReader {
 public struct BatchError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What is wrong.
     public enum Problem: String, Hashable, Sendable {
-        /// No message at all, or more bytes than a batch may have.
+        /// No message at all, or more bytes than the receiver takes.
         case size
         /// The batch ends before the two lengths of a message do.
         case lengths
@@ -136,7 +140,7 @@ public struct BatchError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         let reason =
             switch problem {
-            case .size: "a batch holds 1 to \(WireLimits.batchByteCount) bytes of messages"
+            case .size: "a batch holds a message at least, and no more bytes than its receiver has said that it takes"
             case .lengths: "the batch ends within the lengths of a message"
             case .bounds: "a message does not lie within the batch, or its header is shorter than a prefix"
             case .verb: "HELLO, WELCOME and BATCH come by themselves"

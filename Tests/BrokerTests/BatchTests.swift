@@ -41,6 +41,20 @@ import ZeroMQ
         return bytes
     }
 
+    /// Sends messages in as few batches as the broker takes.
+    private func send(_ items: [Item], over peer: borrowing TestPeer) throws {
+        var bytes: [UInt8] = []
+        for item in items {
+            let next = batch([item])
+            if bytes.count + next.count > Limits.batchByteCount {
+                try peer.send(Batch(), payload: bytes)
+                bytes = []
+            }
+            bytes += next
+        }
+        try peer.send(Batch(), payload: bytes)
+    }
+
     /// Takes messages until there are so many.
     private func take(_ total: Int, from peer: inout TestPeer) throws -> Haul {
         var haul = Haul()
@@ -67,10 +81,16 @@ import ZeroMQ
     private func join(_ peer: inout TestPeer, batchByteCount: Int = WireLimits.batchByteCount) throws {
         try peer.send(Hello(name: "tester", batchByteCount: UInt32(batchByteCount)))
         guard case .welcome(let welcome) = try peer.expect().header else { throw Unexpected() }
-        #expect(Int(welcome.batchByteCount) == WireLimits.batchByteCount)
+        #expect(Int(welcome.batchByteCount) == Limits.batchByteCount)
     }
 
     private struct Unexpected: Error {}
+
+    /// A peer among others.
+    private final class Subscriber {
+        var peer: TestPeer
+        init(_ peer: consuming TestPeer) { self.peer = peer }
+    }
 
     private func call(_ id: Int, _ payload: [UInt8]?) -> Item {
         Item(CallHeader(id: WireID(rawValue: UInt64(id)), service: "echo", method: "run"), payload)
@@ -89,20 +109,20 @@ import ZeroMQ
             try worker.provide("echo", capacity: 4096)
             var calls: [Item] = []
             for (index, payload) in payloads.enumerated() { calls.append(call(index + 1, payload)) }
-            try caller.send(Batch(), payload: batch(calls))
+            try send(calls, over: caller)
             let taken = try take(payloads.count, from: &worker)
             let ends = taken.messages.compactMap { incoming -> Item? in
                 guard case .call(let call) = incoming.header else { return nil }
                 return Item(End(id: call.id), incoming.payload)
             }
-            try worker.send(Batch(), payload: batch(ends))
+            try send(ends, over: worker)
             return (taken, try take(payloads.count, from: &caller))
         }
     }
 
     private func check(_ haul: Haul, _ payloads: [[UInt8]]) {
         #expect(haul.messages.map(\.payload) == payloads)
-        #expect(haul.batches.allSatisfy { $0 <= WireLimits.batchByteCount })
+        #expect(haul.batches.allSatisfy { $0 <= Limits.batchByteCount })
     }
 
     @Test func `what is ready together comes as one message, in order, more than a burst of it too`() throws {
@@ -170,6 +190,7 @@ import ZeroMQ
                 [], [1], batch([quiet]).dropLast(), batch([quiet, Item(Hello(name: "again"))]),
                 batch([quiet, Item(Batch(), batch([quiet]))]), batch([quiet]) + [16, 0, 0, 0, 0, 0, 0, 0],
                 batch([quiet]) + Array(repeating: 0xFF, count: 40),
+                batch([Item(Pong(nonce: 5), Array(repeating: 0, count: Limits.batchByteCount - 23))]),
             ].map { Array($0) }
             for (number, wrong) in wrongs.enumerated() {
                 var peer = try TestPeer(broker.endpoints[0])
@@ -187,6 +208,64 @@ import ZeroMQ
             try caller.send(Batch(), payload: batch([call(1, [9])]) + [0])
             let received = try worker.expect()
             #expect(received.payload == [9], "the call before the end counts")
+        }
+    }
+
+    @Test func `a batch as large as the broker takes is taken, and answered to the last message`() throws {
+        try withBroker { broker, _ in
+            var peer = try TestPeer(broker.endpoints[0])
+            try join(&peer)
+            let count = Limits.batchByteCount / 24
+            try peer.send(Batch(), payload: batch((1...count).map { Item(Ping(nonce: UInt64($0))) }))
+            let nonces = try take(count, from: &peer).messages.map { incoming -> UInt64 in
+                guard case .pong(let pong) = incoming.header else { return 0 }
+                return pong.nonce
+            }
+            #expect(nonces == (1...UInt64(count)).map { $0 })
+        }
+    }
+
+    @Test func `what follows a BYE in a batch is not read, and what was before it is done`() throws {
+        try withBroker { broker, _ in
+            var worker = try TestPeer(broker.endpoints[0])
+            try worker.hello("worker")
+            try worker.provide("echo", capacity: 4096)
+            var caller = try TestPeer(broker.endpoints[0])
+            try join(&caller)
+            // The rest is more than is taken in before the connection is closed.
+            let late = (2..<100).map { call($0, [2]) }
+            try caller.send(Batch(), payload: batch([call(1, [1]), Item(Bye())] + late))
+            guard case .call(let first) = try worker.expect().header else { throw Unexpected() }
+            guard case .cancel(let cancel) = try worker.expect().header else { throw Unexpected() }
+            #expect(cancel.id == first.id)
+            var other = try TestPeer(broker.endpoints[0])
+            try join(&other)
+            try other.send(Batch(), payload: batch([call(1, [3]), call(2, [])]))
+            #expect(try worker.expect().payload == [3], "nothing of the one that has left came between")
+            #expect(try worker.expect().payload == [])
+        }
+    }
+
+    @Test func `a payload that some get joined, some by itself and the table keeps is whole for each`() throws {
+        try withBroker { broker, _ in
+            let id = try #require(RequestID(rawValue: 1))
+            let takes = [0, Limits.batchByteCount, 0, 200, Limits.batchByteCount, 1]
+            var subscribers: [Subscriber] = []
+            for byteCount in takes {
+                var subscriber = try TestPeer(broker.endpoints[0])
+                try join(&subscriber, batchByteCount: byteCount)
+                try subscriber.send(Subscribe(id: id, credit: Credit(messages: 500, bytes: 1 << 20), pattern: "a.b"))
+                _ = try subscriber.expect()
+                subscribers.append(Subscriber(subscriber))
+            }
+            let payloads = [0, 1, 33, 34, 64, 65, 0, 1000, 1024, 1025, 3000, 2].enumerated().map { place, count in
+                Array(repeating: UInt8(place), count: count)
+            }
+            var publisher = try TestPeer(broker.endpoints[0])
+            try join(&publisher)
+            let events = payloads.map { Item(PublishHeader(flags: .retain, id: id, topic: "a.b"), $0) }
+            try publisher.send(Batch(), payload: batch(events))
+            for place in takes.indices { check(try take(payloads.count, from: &subscribers[place].peer), payloads) }
         }
     }
 

@@ -24,9 +24,12 @@ import Testing
     }
 
     /// What comes out, and the error at which it ends.
-    private func read(_ bytes: [UInt8]) -> (items: [Item], error: BatchError?) {
+    private func read(
+        _ bytes: [UInt8],
+        maximumByteCount: Int = WireLimits.batchByteCount
+    ) -> (items: [Item], error: BatchError?) {
         bytes.withUnsafeBytes { raw in
-            var reader = BatchReader(raw)
+            var reader = BatchReader(raw, maximumByteCount: maximumByteCount)
             var items: [Item] = []
             do throws(BatchError) {
                 while let item = try reader.next() {
@@ -71,6 +74,9 @@ import Testing
         let fill = Item(header: ping, payload: Array(repeating: 0, count: WireLimits.batchByteCount - 24))
         #expect(read(join([fill])).items == [fill])
         #expect(read(join([fill]) + [0]).error == BatchError(offset: 0, problem: .size))
+        let two = join([Item(header: ping, payload: nil), Item(header: ping, payload: nil)])
+        #expect(read(two, maximumByteCount: two.count).items.count == 2)
+        #expect(read(two, maximumByteCount: two.count - 1).error == BatchError(offset: 0, problem: .size))
     }
 
     @Test func `a message that does not lie within the batch ends it`() {

@@ -67,6 +67,8 @@ struct Link: ~Copyable {
     private let isJoining: Bool
     private let takesBatches: Bool
     private let batchHeader = Batch().encoded()
+    /// The largest BATCH that the broker takes.
+    private var batchByteCount = 0
     /// Messages that leave together.
     private var joined: [UInt8] = []
     /// The batch that is being read, and how far.
@@ -113,9 +115,11 @@ struct Link: ~Copyable {
         for _ in 0..<connectionCount { try greeting.withUnsafeBytes { try sendAlone($0, nil) } }
         for _ in 0..<connectionCount {
             try awaitMessage()
-            guard middle == .relay || verb == Verb.welcome.rawValue else {
+            guard middle == .mesh else { continue }
+            guard let welcome = withHeader({ try? Welcome.decode($0) }) else {
                 throw BenchError("the broker did not take the session in: \(describe())")
             }
+            batchByteCount = Int(welcome.batchByteCount)
         }
     }
 
@@ -187,7 +191,7 @@ struct Link: ~Copyable {
             return try sendAlone(header, payload.map { Message(copying: $0) })
         }
         let byteCount = Batch.byteCount(header: header.count, payload: payload?.count)
-        if joined.count + byteCount > WireLimits.batchByteCount { try flush() }
+        if joined.count + byteCount > batchByteCount { try flush() }
         Batch.append(header: header, payload: payload, to: &joined)
     }
 
