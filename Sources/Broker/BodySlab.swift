@@ -19,6 +19,8 @@ struct BodySlab: ~Copyable {
         var copyCount = -1
         /// Memory of the slot's own, made when first needed.
         var copy: UnsafeMutableRawPointer?
+        /// Its size.
+        var copyCapacity = 0
         /// The next free slot, of a free one.
         var nextFree = BodyHandle.none
         /// The payload's length.
@@ -26,21 +28,38 @@ struct BodySlab: ~Copyable {
 
         var copied: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: copy, count: max(0, copyCount)) }
 
-        /// Where the copy lies.
-        mutating func ownMemory() -> UnsafeMutableRawPointer {
-            let memory = copy ?? .allocate(byteCount: BodySlab.copyByteCount, alignment: 16)
+        /// Where a copy of so many bytes is to lie: in no more than twice as many, since a payload may be kept for long.
+        @inline(__always)
+        mutating func ownMemory(_ byteCount: Int) -> UnsafeMutableRawPointer {
+            if let copy, byteCount <= copyCapacity { return copy }
+            return enlarge(byteCount)
+        }
+
+        private mutating func enlarge(_ byteCount: Int) -> UnsafeMutableRawPointer {
+            dropMemory()
+            copyCapacity = BodySlab.leastCopyByteCount
+            while copyCapacity < byteCount { copyCapacity *= 2 }
+            let memory = UnsafeMutableRawPointer.allocate(byteCount: copyCapacity, alignment: 16)
             copy = memory
             return memory
         }
 
-        func free() {
-            cell.free()
+        mutating func dropMemory() {
             copy?.deallocate()
+            copy = nil
+            copyCapacity = 0
+        }
+
+        mutating func free() {
+            cell.free()
+            dropMemory()
         }
     }
 
     /// Larger payloads are shared by reference: copying them would cost more.
     private static let copyByteCount = Batch.joinedPayloadByteCount
+    /// A slot's own memory is so large, or twice, and so on.
+    private static let leastCopyByteCount = 64
     /// Slots that keep the memory of their copies: 4 MiB at most stay after a flood.
     private static let keptCopyCount: UInt32 = 4096
 
@@ -92,7 +111,7 @@ struct BodySlab: ~Copyable {
             slot.pointee.cell.fill(copying: bytes)
             return handle
         }
-        slot.pointee.ownMemory().copyMemory(from: start, byteCount: bytes.count)
+        slot.pointee.ownMemory(bytes.count).copyMemory(from: start, byteCount: bytes.count)
         slot.pointee.copyCount = bytes.count
         return handle
     }
@@ -137,7 +156,7 @@ struct BodySlab: ~Copyable {
             carrier.share(slot.pointee.cell)
             return carrier
         }
-        let memory = slot.pointee.ownMemory()
+        let memory = slot.pointee.ownMemory(slot.pointee.byteCount)
         slot.pointee.cell.withUnsafeBytes { bytes in
             if let start = bytes.baseAddress { memory.copyMemory(from: start, byteCount: bytes.count) }
         }
@@ -159,10 +178,7 @@ struct BodySlab: ~Copyable {
         slot.pointee.isTaken = false
         slot.pointee.isShared = false
         slot.pointee.copyCount = -1
-        if handle.rawValue >= Self.keptCopyCount {
-            slot.pointee.copy?.deallocate()
-            slot.pointee.copy = nil
-        }
+        if handle.rawValue >= Self.keptCopyCount { slot.pointee.dropMemory() }
         slot.pointee.nextFree = firstFree
         firstFree = handle
         count -= 1
