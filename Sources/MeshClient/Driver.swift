@@ -10,7 +10,7 @@ import ZeroMQ
 /// The loop of one connection.
 final class Driver {
     /// Messages that are received before commands and clocks get their turn.
-    private static let receiveBatch = 512
+    private static let receiveCount = 512
 
     let core: ConnectionCore
     let logger: Logger
@@ -45,7 +45,7 @@ final class Driver {
     var drainHandler: (@Sendable (DrainRequest) async -> Void)?
     /// Set while the broker waits for this worker to leave.
     var leaving: Leaving?
-    private var batch: [Command] = []
+    private var commands: [Command] = []
 
     /// How far this worker has come with leaving.
     struct Leaving {
@@ -100,9 +100,9 @@ final class Driver {
 
     /// Takes the commands that have come.
     private func takeCommands() {
-        core.inbox.swap(&batch, backlogCount: backlogCount, backlogByteCount: backlogByteCount)
-        for command in batch { handle(command) }
-        batch.removeAll(keepingCapacity: true)
+        core.inbox.swap(&commands, backlogCount: backlogCount, backlogByteCount: backlogByteCount)
+        for command in commands { handle(command) }
+        commands.removeAll(keepingCapacity: true)
         perform()
     }
 
@@ -183,17 +183,18 @@ final class Driver {
         lose(loss)
     }
 
-    /// Receives a batch; true when there may be more.
+    /// Receives a bounded number of messages; true when there may be more.
     private func receive(_ link: inout Link) throws -> Bool {
-        for index in 0..<Self.receiveBatch {
+        var count = 0
+        while count < Self.receiveCount {
             switch try link.socket.tryReceive(into: &link.frames) {
             case .nothing:
-                if index > 0 { session.heard(now: now) }
+                if count > 0 { session.heard(now: now) }
                 return false
             case .tooManyFrames(let total):
                 throw MeshError(.protocolError, "the broker sent a message of \(total) frames")
             case .received:
-                try take(&link.frames)
+                count += try take(&link.frames)
                 guard wantsLink else { return false }
             }
         }
@@ -201,20 +202,24 @@ final class Driver {
         return true
     }
 
-    /// Takes in a message, or each of those in a batch.
-    private func take(_ frames: inout FrameBuffer) throws {
+    /// Takes in a message, or each of those in a batch; returns their number.
+    private func take(_ frames: inout FrameBuffer) throws -> Int {
         guard frames.count > 1, frames.withUnsafeBytes(at: 0, { Batch.begins($0) }) else {
             let body: [UInt8]? = frames.count > 1 ? frames.withUnsafeBytes(at: 1) { Array($0) } : nil
             try frames.withUnsafeBytes(at: 0) { try received($0, body: body) }
-            return perform()
+            perform()
+            return 1
         }
         _ = try frames.withUnsafeBytes(at: 0) { try Batch.decode($0) }
-        try frames.take(at: 1).withUnsafeBytes { batch in
+        return try frames.take(at: 1).withUnsafeBytes { batch in
             var reader = BatchReader(batch)
+            var count = 0
             while wantsLink, let item = try reader.next() {
                 try received(item.header, body: item.payload.map { Array($0) })
                 perform()
+                count += 1
             }
+            return count
         }
     }
 
