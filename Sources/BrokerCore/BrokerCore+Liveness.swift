@@ -176,6 +176,23 @@ extension BrokerCore {
         refuseFrame(session, .undecodable, failure, header: header, now: now, into: &outbox)
     }
 
+    /// A BATCH that the shell has not taken apart: its header cannot be read, or it has no payload.
+    mutating func brokenBatch(
+        _ session: SessionIndex,
+        header: UnsafeRawBufferPointer,
+        now: MeshInstant,
+        into outbox: inout Outbox
+    ) {
+        counters.offended(.framing)
+        var message = BatchError(offset: 0, problem: .size).description
+        do {
+            _ = try Batch.decode(header)
+        } catch {
+            message = error.description
+        }
+        dismiss(session, Failure(.protocolError, message: message), now: now, into: &outbox)
+    }
+
     /// A verb came that peers do not send.
     mutating func unexpected(
         _ verb: Verb,

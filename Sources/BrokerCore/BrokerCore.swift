@@ -187,9 +187,8 @@ public struct BrokerCore: ~Copyable {
             outbox.release(payload.body)
             helloAgain(session, now: now, into: &outbox)
         case .batch:
-            // The shell takes batches apart; what is left is one that holds nothing.
-            _ = try Batch.decode(header)
-            throw DecodeError(verb: .batch, field: "payload", offset: HeaderPrefix.byteCount, problem: .empty)
+            outbox.release(payload.body)
+            brokenBatch(session, header: header, now: now, into: &outbox)
         case .welcome, .reject, .subscribed, .event:
             outbox.release(payload.body)
             unexpected(verb, session, header: header, now: now, into: &outbox)

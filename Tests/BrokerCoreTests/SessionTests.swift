@@ -169,15 +169,20 @@ struct SessionTests {
         _ = try peer.expectReject(.protocolError)
     }
 
-    @Test func `WELCOME says how large a BATCH may be: never larger than a payload`() throws {
-        for (payload, batch) in [(1 << 20, 65_536), (10_000, 10_000)] {
-            var limits = Limits()
-            limits.payloadByteCount = payload
-            let bench = CoreBench(limits: limits)
-            let peer = bench.stranger()
-            peer.send(.hello(Hello(name: "echo", batchByteCount: 500)))
-            guard case .welcome(let welcome)? = peer.next() else { throw BenchError.unexpected("no WELCOME") }
-            #expect(welcome.batchByteCount == UInt32(batch))
+    @Test func `WELCOME says how large a BATCH may be`() throws {
+        let bench = CoreBench()
+        let peer = bench.stranger()
+        peer.send(.hello(Hello(name: "echo", batchByteCount: 500)))
+        guard case .welcome(let welcome)? = peer.next() else { throw BenchError.unexpected("no WELCOME") }
+        #expect(Int(welcome.batchByteCount) == Limits.batchByteCount)
+    }
+
+    @Test func `a BATCH that the shell does not take apart ends the session, whatever its id`() throws {
+        for header: [UInt8] in [[1, 7, 0, 0], [1, 7, 1, 0], [9, 7, 0, 0]] {
+            let bench = CoreBench()
+            let peer = try bench.peer("wiz")
+            peer.sendRaw(header + [0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
+            _ = try peer.expectReject(.protocolError)
         }
     }
 
