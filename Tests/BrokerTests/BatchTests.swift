@@ -285,6 +285,53 @@ import ZeroMQ
         }
     }
 
+    /// Whether the broker answered a PING, or turned the peer away; nil: it said nothing any more.
+    private func isServed(_ peer: inout TestPeer) throws -> Bool? {
+        while let incoming = try peer.receive(within: .seconds(2)) {
+            switch incoming.header {
+            case .pong(Pong(nonce: 77)): return true
+            case .reject: return false
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    @Test func `a batch of changed bytes harms nobody but its sender`() throws {
+        try withBroker { broker, _ in
+            var worker = try TestPeer(broker.endpoints[0])
+            try worker.hello("worker")
+            try worker.provide("echo", capacity: 4096)
+            let id = try #require(RequestID(rawValue: 9))
+            let good = batch([
+                call(1, [1, 2]), Item(Subscribe(id: id, credit: Credit(messages: 9, bytes: 900), pattern: "a.>")),
+                Item(PublishHeader(flags: .retain, id: id, topic: "a.b"), Array(repeating: 3, count: 90)),
+                Item(Ping(nonce: 3)), call(2, []), Item(CreditGrant(id: WireID(rawValue: 1), credit: .none)),
+            ])
+            var state: UInt64 = 0xba7c
+            func random(_ bound: Int) -> Int {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return Int(state >> 33) % bound
+            }
+            var outcomes: [Bool?: Int] = [:]
+            for _ in 0..<300 {
+                var bytes = good
+                for _ in 0...random(3) { bytes[random(bytes.count)] = UInt8(random(256)) }
+                if random(4) == 0 { bytes.removeLast(random(bytes.count)) }
+                var peer = try TestPeer(broker.endpoints[0])
+                try peer.hello()
+                try peer.send(Batch(), payload: bytes)
+                try peer.send(Ping(nonce: 77))
+                outcomes[try isServed(&peer), default: 0] += 1
+            }
+            #expect(outcomes[true] ?? 0 > 50 && outcomes[false] ?? 0 > 50 && outcomes[nil] ?? 0 < 3, "\(outcomes)")
+            var caller = try TestPeer(broker.endpoints[0])
+            try join(&caller)
+            try send([call(1, [8, 8, 8, 8])], over: caller)
+            while try worker.expect().payload != [8, 8, 8, 8] {}
+        }
+    }
+
     @Test func `an error within a message is that message's own`() throws {
         try withBroker { broker, _ in
             var peer = try TestPeer(broker.endpoints[0])

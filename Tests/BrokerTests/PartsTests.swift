@@ -93,6 +93,22 @@ import ZeroMQ
         #expect(slab.bytes(of: BodyHandle(rawValue: 999)).isEmpty)
     }
 
+    @Test func `a slot is used again for copies of any size`() {
+        var slab = BodySlab()
+        for size in [0, 1, 64, 65, 1024, 1025, 1, 700, 0] {
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0) }
+            let body = bytes.withUnsafeBytes { slab.insert(copying: $0) }
+            #expect(body.rawValue == 0 && slab.bytes(of: body) == bytes)
+            for _ in 0..<3 {
+                #expect(slab.cellToShare(body)?.take().size == size)
+                #expect(slab.bytes(of: body) == bytes)
+            }
+            #expect(slab.cellToMove(body)?.take().size == size)
+            slab.release(body)
+        }
+        #expect(slab.count == 0 && slab.strayHandleCount == 0)
+    }
+
     @Test func `an overflow is bounded by messages and by bytes`() {
         var byCount = Overflow()
         var kept = 0
