@@ -41,7 +41,6 @@ struct WatchedService: Decodable, Sendable, Hashable {
     /// A host can start a provider: calls wait for it rather than fail.
     var latent: Bool?
 
-    var title: String { service + "@" + version }
     /// Providers that take calls, now or when they are heard of again.
     var live: [UInt64] { providers.filter { $0.state != "draining" }.map(\.session).sorted() }
     /// Whether anybody provides it or can be started for it.
@@ -66,16 +65,17 @@ struct WatchPiece: Decodable, Sendable {
 
 /// The registry, as far as it was told.
 struct RegistryMirror: Sendable {
-    private(set) var services: [String: WatchedService] = [:]
+    /// By name, then by version.
+    private var services: [String: [String: WatchedService]] = [:]
     /// Where to go on; nil before the first snapshot is complete.
     private(set) var revision: UInt64?
-    private var incoming: [String: WatchedService]?
+    private var incoming: [String: [String: WatchedService]]?
 
     /// Takes a piece; true when something that can be seen may have changed.
     mutating func apply(_ piece: WatchPiece) -> Bool {
         if let page = piece.services {
             var all = incoming ?? [:]
-            for service in page where service.isThere { all[service.title] = service }
+            for service in page where service.isThere { all[service.service, default: [:]][service.version] = service }
             guard piece.more != true else {
                 incoming = all
                 return false
@@ -86,7 +86,9 @@ struct RegistryMirror: Sendable {
             return true
         }
         for change in piece.changes ?? [] {
-            services[change.service.title] = change.service.isThere ? change.service : nil
+            let service = change.service
+            services[service.service, default: [:]][service.version] = service.isThere ? service : nil
+            if services[service.service]?.isEmpty == true { services[service.service] = nil }
         }
         if revision != nil { revision = piece.revision }
         return true
@@ -103,9 +105,8 @@ struct RegistryMirror: Sendable {
 
     /// Who provides a service in a range.
     func state(_ name: String, _ range: VersionRange) -> ServiceState {
-        let offers = services.values.compactMap { service -> (SemanticVersion, ServiceState.Offer)? in
-            guard service.service == name, service.isCallable, let version = try? SemanticVersion(service.version),
-                range.contains(version)
+        let offers = (services[name] ?? [:]).values.compactMap { service -> (SemanticVersion, ServiceState.Offer)? in
+            guard service.isCallable, let version = try? SemanticVersion(service.version), range.contains(version)
             else { return nil }
             let methods = (service.methods ?? []).map(\.name).sorted()
             return (version, .init(version: service.version, sessions: service.live, methods: methods))
@@ -116,7 +117,7 @@ struct RegistryMirror: Sendable {
     /// What there is of a service, for an error's sentence.
     func explain(_ name: String) -> String {
         guard revision != nil else { return "the registry could not be read" }
-        let versions = services.values.filter { $0.service == name }.map(\.version).sorted()
+        let versions = (services[name] ?? [:]).keys.sorted()
         return versions.isEmpty ? "no service of that name is there" : "there is " + versions.joined(separator: ", ")
     }
 }

@@ -112,17 +112,20 @@ final class RegistryWatch: Sendable {
         var delay = Duration.milliseconds(100)
         while !Task.isCancelled {
             do {
+                let current = mesh.session?.epoch
                 let since = state.withLock { state in
-                    if epoch != mesh.session?.epoch { state.mirror.forgetRevision() }
+                    if epoch != current { state.mirror.forgetRevision() }
                     return state.mirror.revision
                 }
-                epoch = mesh.session?.epoch
+                epoch = current
                 let stream = try await mesh.openStream(
                     .service("mesh", method: "watch"),
                     payload: .json(Since(since: since)),
                     options: CallOptions(deadline: CallOptions.unbounded, idle: CallOptions.unbounded)
                 )
                 for try await chunk in stream {
+                    // Another broker, which came in between, counts its revisions anew.
+                    guard mesh.session?.epoch == epoch else { break }
                     take(try chunk.decode(WatchPiece.self))
                     delay = .milliseconds(100)
                 }
