@@ -249,14 +249,17 @@ struct SandboxPlanTests {
         func look(_ megabytes: Int64, _ time: Int) -> ExitCause? {
             meter.take(UsageSample(memoryBytes: megabytes << 20), at: .milliseconds(time))
         }
-        #expect(look(100, 0) == nil && !meter.isPressing)
+        // Nobody knows yet how fast it is.
+        #expect(meter.isPressing && look(100, 0) == nil && meter.isPressing)
         #expect(look(150, 250) == nil && !meter.isPressing)
         // At this pace the next look would find it beyond its limit.
         #expect(look(220, 500) == nil && meter.isPressing)
-        #expect(meter.takeMemory(UsageSample(memoryBytes: 257 << 20)) == nil && meter.isPressing)
         var calm = meter
-        #expect(calm.take(UsageSample(memoryBytes: 220 << 20), at: .milliseconds(750)) == nil && !calm.isPressing)
-        #expect(meter.takeMemory(UsageSample(memoryBytes: 260 << 20)) != nil)
+        #expect(calm.takeMemory(UsageSample(memoryBytes: 220 << 20), at: .milliseconds(550)) == nil && !calm.isPressing)
+        #expect(
+            meter.takeMemory(UsageSample(memoryBytes: 257 << 20), at: .milliseconds(550)) == nil && meter.isPressing
+        )
+        #expect(meter.takeMemory(UsageSample(memoryBytes: 260 << 20), at: .milliseconds(600)) != nil)
         var held = UsageMeter(ProcessLimits(memoryBytes: 1), held: [.memory])
         #expect(held.take(UsageSample(memoryBytes: 2), at: .zero) == nil && !held.isPressing)
     }

@@ -2,6 +2,7 @@
 // them: memory, processor time, and starting processes without end. The meter is pure; samples come from /proc. The watchdog
 // has a thread of its own, so that it looks in time whatever the host's tasks are doing.
 
+import CLinuxShims
 import Glibc
 import Synchronization
 
@@ -26,8 +27,11 @@ struct UsageMeter: Sendable {
     let held: Set<Controller>
     let cpuWindow: Duration
     private var overMemory = 0
-    /// Whether memory must be looked at again soon: it is over its limit, or will be before the next usual look.
+    private var lastMemory: (at: Duration, bytes: Int64)?
+    /// Whether memory must be looked at again soon: it is over its limit, or at its pace will be before the next usual look; of
+    /// a process that has just begun nobody knows yet.
     private(set) var isPressing = false
+    private static let usualInterval = Duration.milliseconds(250)
     private var overCPUSince: Duration?
     private var starting = 0
     private var last: (at: Duration, sample: UsageSample)?
@@ -36,19 +40,24 @@ struct UsageMeter: Sendable {
         self.limits = limits
         self.held = held
         self.cpuWindow = cpuWindow
+        isPressing = limits.memoryBytes != nil && !held.contains(.memory)
     }
 
     /// Takes a sample of a usual look; a verdict is given once.
     mutating func take(_ sample: UsageSample, at now: Duration) -> ExitCause? {
-        let before = last
         defer { last = (now, sample) }
-        let grown = max(0, sample.memoryBytes - (before?.sample.memoryBytes ?? sample.memoryBytes))
-        isPressing = isOver(sample.memoryBytes + grown)
-        return memory(sample) ?? cpu(sample, at: now) ?? starts(sample, at: now)
+        return takeMemory(sample, at: now) ?? cpu(sample, at: now) ?? starts(sample, at: now)
     }
 
     /// Takes a sample of a look between two usual ones, which judges memory alone.
-    mutating func takeMemory(_ sample: UsageSample) -> ExitCause? { memory(sample) }
+    mutating func takeMemory(_ sample: UsageSample, at now: Duration) -> ExitCause? {
+        if let last = lastMemory, now > last.at {
+            let growth = Double(max(0, sample.memoryBytes - last.bytes)) * (Self.usualInterval / (now - last.at))
+            isPressing = isOver(sample.memoryBytes + Int64(min(growth, 1e15)))
+        }
+        lastMemory = (now, sample.memoryBytes)
+        return memory(sample)
+    }
 
     private func isOver(_ memoryBytes: Int64) -> Bool {
         guard let limit = limits.memoryBytes, !held.contains(.memory) else { return false }
@@ -109,10 +118,15 @@ final class Watchdog: Sendable {
     /// Processes that the thread has not taken over yet, and whether there is a thread.
     private let state = Mutex<(added: [Watched], isRunning: Bool)>(([], false))
 
+    /// Wakes the thread for a process that it does not know yet.
+    private let wake = wiz_eventfd_create()
+
     init(interval: Duration, cpuWindow: Duration) {
         self.interval = interval
         self.cpuWindow = cpuWindow
     }
+
+    deinit { if wake >= 0 { close(wake) } }
 
     /// Watches a process to its end, if it has limits that need it.
     func watch(_ process: SystemProcess) {
@@ -124,6 +138,7 @@ final class Watchdog: Sendable {
             defer { state.isRunning = true }
             return !state.isRunning
         }
+        _ = wiz_eventfd_signal(wake)
         // Where there can be no more threads, it must not be the caller's.
         if starts { Task.detached { Worker.start(name: "wiz-watchdog") { self.run() } } }
     }
@@ -135,7 +150,7 @@ final class Watchdog: Sendable {
         var usual = start + interval
         while true {
             let isPressing = watched.contains { $0.meter.isPressing }
-            Self.wait(until: isPressing ? min(usual, .now + interval / 5) : usual)
+            wait(until: isPressing ? min(usual, .now + interval / 5) : usual)
             let isUsual = ContinuousClock.now >= usual
             let goesOn = state.withLock { state in
                 watched += state.added
@@ -152,16 +167,18 @@ final class Watchdog: Sendable {
         }
     }
 
-    private static func wait(until instant: ContinuousClock.Instant) {
+    private func wait(until instant: ContinuousClock.Instant) {
         let left = ContinuousClock.now.duration(to: instant)
-        if left > .zero { poll(nil, 0, Int32(clamping: left.milliseconds + 1)) }
+        guard left > .zero else { return }
+        var polls = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
+        if poll(&polls, 1, Int32(clamping: left.milliseconds + 1)) > 0 { _ = wiz_eventfd_drain(wake) }
     }
 
     private static func look(_ watched: inout Watched, at now: Duration, _ isUsual: Bool) {
         guard let root = watched.process.root else { return }
         var sample = ProcessTree.usage(of: root)
         sample.refusedStarts = watched.process.group?.refusedStarts ?? 0
-        let cause = isUsual ? watched.meter.take(sample, at: now) : watched.meter.takeMemory(sample)
+        let cause = isUsual ? watched.meter.take(sample, at: now) : watched.meter.takeMemory(sample, at: now)
         if let cause { watched.process.kill(because: cause) }
     }
 }
