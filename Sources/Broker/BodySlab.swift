@@ -116,6 +116,12 @@ struct BodySlab: ~Copyable {
         return handle
     }
 
+    /// Lets go of the memory into which libzmq read a payload: it is many times a small payload's size.
+    mutating func detach(_ handle: BodyHandle) {
+        guard let slot = find(handle), slot.pointee.copyCount < 0 else { return }
+        slot.pointee.cell.detach()
+    }
+
     private mutating func claim() -> BodyHandle {
         count += 1
         var handle = firstFree

@@ -23,6 +23,7 @@ extension Wire {
                     if mayJoin, send.batchByteCount > 0, join(send, header: header, now: now) { continue }
                     deliver(send, header: header, now: now)
                 case .release(let body): slab.release(body)
+                case .detach(let body): slab.detach(body)
                 case .close(let peer): close(peer, now: now)
                 case .probe(let peer): probe(peer)
                 case .administer, .notice: break

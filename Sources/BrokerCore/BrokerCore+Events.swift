@@ -292,7 +292,7 @@ extension BrokerCore {
             limits: limits,
             released: &releasedBodies
         )
-        if !isKept { outbox.release(payload.body) }
+        if isKept { outbox.detach(payload.body) } else { outbox.release(payload.body) }
         flushReleased(into: &outbox)
     }
 

@@ -33,6 +33,8 @@ public struct Outbox: Sendable {
         case send(Send)
         /// Give a reference to a payload back.
         case release(BodyHandle)
+        /// A payload will be held for long: give it memory of its own.
+        case detach(BodyHandle)
         /// End a connection: after what was sent to it, nothing follows, and nothing more is read from it.
         case close(PeerHandle)
         /// Make sure soon whether a connection lives (sending PING counts).
@@ -101,6 +103,11 @@ public struct Outbox: Sendable {
     /// Appends the release of a payload, unless there is none.
     mutating func release(_ body: BodyHandle) {
         if !body.isNone { actions.append(.release(body)) }
+    }
+
+    /// Appends that a payload will be held for long, unless there is none.
+    mutating func detach(_ body: BodyHandle) {
+        if !body.isNone { actions.append(.detach(body)) }
     }
 
     /// Appends the end of a connection.

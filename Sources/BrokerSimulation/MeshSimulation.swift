@@ -246,7 +246,7 @@ public struct MeshSimulation: ~Copyable {
                 guard let link = linkOfHandle[handle] else { continue }
                 links[link].isClosedByBroker = true
                 schedule(.peerLearns(link: link), after: delay())
-            case .administer, .notice, .probe:
+            case .administer, .notice, .probe, .detach:
                 break
             }
         }

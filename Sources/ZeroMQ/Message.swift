@@ -116,19 +116,11 @@ public struct Message: ~Copyable, @unchecked Sendable {
         guard Message.looksLikeCommand(Message.buffer(of: raw)) else { return self }
         return Message(copying: Message.buffer(of: raw))
     }
-
-    /// The same content in memory of its own, if it is small.
-    ///
-    /// A small received message keeps the whole 8 KiB into which libzmq read it. For messages that wait long.
-    public consuming func detached() -> Message {
-        guard size <= Message.readBufferByteCount else { return self }
-        return Message(copying: Message.buffer(of: raw))
-    }
 }
 
 extension Message {
     /// The bytes that libzmq reads at a time; larger messages get memory of their own.
-    private static let readBufferByteCount = 8192
+    static let readBufferByteCount = 8192
 
     /// A property of a connection.
     public enum Property: Sendable {

@@ -51,6 +51,14 @@ public struct MessageCell: @unchecked Sendable {
         precondition(zmq_msg_copy(raw, other.raw) == 0, "a message that is in use could not be shared")
     }
 
+    /// Gives a small message memory of its own.
+    ///
+    /// A small received message keeps the whole 8 KiB into which libzmq read it. For messages that wait long.
+    public func detach() {
+        guard size <= Message.readBufferByteCount else { return }
+        put(Message(copying: Message.buffer(of: raw)))
+    }
+
     /// Gives the message away; the place is empty.
     public func take() -> Message {
         let message = Message()

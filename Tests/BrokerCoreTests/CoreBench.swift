@@ -25,6 +25,8 @@ final class CoreBench {
     private(set) var closed: Set<PeerHandle> = []
     private(set) var probed: Set<PeerHandle> = []
     private(set) var notices: [Notice] = []
+    /// Payloads that are to have memory of their own.
+    private(set) var detached: [UInt32] = []
     private(set) var administration: [AdministrativeCall] = []
 
     /// A policy in which the principal `root` is an operator and `guest` may nothing.
@@ -117,6 +119,7 @@ final class CoreBench {
                 let body = send.body.isNone ? nil : send.body.rawValue
                 inboxes[send.peer, default: []].append(Frame(header: header, body: body))
             case .release(let body): give(back: body)
+            case .detach(let body): detached.append(body.rawValue)
             case .close(let peer): closed.insert(peer)
             case .probe(let peer): probed.insert(peer)
             case .administer(let place):

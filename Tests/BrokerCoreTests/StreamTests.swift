@@ -196,6 +196,7 @@ struct StreamTests {
         for _ in 0..<3 {
             writer.send(.publish(PublishHeader(flags: [.retain, .history], id: try writer.id(), topic: "t")), bytes: 9)
         }
+        #expect(bench.detached.count == 3, "what is kept for long has memory of its own")
         let plenty = Credit(messages: 100, bytes: 1_000)
         reader.send(.subscribe(Subscribe(flags: .lastValue, id: try reader.id(), credit: plenty, pattern: "t")))
         reader.send(

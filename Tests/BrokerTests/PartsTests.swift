@@ -74,6 +74,7 @@ import ZeroMQ
         #expect(slab.count == 2)
         #expect(slab.bytes(of: first) == Array("first".utf8))
         let large = slab.insert(Message(copying: Array(repeating: 9, count: 5_000)))
+        for body in [first, second, large] { slab.detach(body) }
         for (body, size) in [(second, 100), (large, 5_000)] {
             // Shared as often as is asked for, whether the frame was sent or not.
             for _ in 0..<3 { #expect(slab.cellToShare(body)?.take().size == size) }

@@ -73,12 +73,19 @@ extension ZeroMQTests {
         }
 
         @Test func `a detached small message has memory of its own`() {
-            let small = Message(copying: [UInt8](repeating: 1, count: 100))
-            let kept = small.share()
-            #expect(address(small.detached()) != address(kept))
-            let large = Message(copying: [UInt8](repeating: 1, count: 100_000))
-            let before = address(large)
-            #expect(address(large.detached()) == before)
+            for (count, isMoved) in [(100, true), (8_192, true), (8_193, false), (100_000, false)] {
+                let cell = MessageCell()
+                defer { cell.free() }
+                cell.put(Message(copying: [UInt8](repeating: 1, count: count)))
+                let before = cell.withUnsafeBytes { $0.baseAddress }
+                // Held, so that its memory is not given out again.
+                let kept = MessageCell()
+                defer { kept.free() }
+                kept.share(cell)
+                cell.detach()
+                #expect(cell.withUnsafeBytes { Array($0) } == [UInt8](repeating: 1, count: count))
+                #expect((cell.withUnsafeBytes { $0.baseAddress } != before) == isMoved, "\(count)")
+            }
         }
 
         @Test func `a routing id is five bytes that begin with zero`() {
