@@ -51,6 +51,9 @@ failed=0
 [ $((rss - before_rss)) -lt 4096 ] || { echo "soak: $((rss - before_rss)) KiB more are resident"; failed=1; }
 [ "$threads" -le "$before_threads" ] || { echo "soak: threads were left"; failed=1; }
 [ "$files" -le "$before_files" ] || { echo "soak: descriptors were left"; failed=1; }
+# What follows has meshes of its own.
+stop_mesh
+unset WIZ_RUN
 # 100 reloads under 2 000 calls/s, among them crashes in init and kills at the flip: nothing lost, nothing done twice.
 WIZ_RELOADS=${RELOADS:-100} WIZ_RATE=${RATE:-2000} swift test --filter ReloadUnderLoadTests || failed=1
 # Plugins that misbehave beside one that is called at a steady rate: nobody is slowed, each is gone within its bound.
