@@ -219,7 +219,7 @@ func eventually(within bound: Duration = .seconds(5), _ condition: () throws -> 
     let end = clock.now + bound
     while clock.now < end {
         if try condition() { return true }
-        usleep(1_000)  // allowed: the pause of a bounded wait
+        usleep(1_000)  // allowed: what other suites hold tells nobody when it goes
     }
     return try condition()
 }

@@ -49,3 +49,11 @@ enum Words {
         LeaseID(id).map { "lease \($0.index)" } ?? "\(id.rawValue)"
     }
 }
+
+/// Waits until the task is cancelled.
+func untilCancelled() async throws {
+    let (nothing, continuation) = AsyncStream<Never>.makeStream()
+    for await _ in nothing {}
+    continuation.finish()
+    try Task.checkCancellation()
+}
