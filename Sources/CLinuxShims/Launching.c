@@ -87,6 +87,28 @@ int wiz_mount_bind(const char *source, const char *target) {
     return result_of(mount(source, target, NULL, MS_BIND | MS_REC, NULL));
 }
 
+int wiz_allowed_processors(int32_t *processors, int capacity) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return -errno;
+    int count = 0;
+    for (int number = 0; number < CPU_SETSIZE && count < capacity; number++) {
+        if (CPU_ISSET(number, &set)) processors[count++] = number;
+    }
+    return count;
+}
+
+int wiz_set_processors(const int32_t *processors, int count) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int index = 0; index < count; index++) {
+        if (processors[index] < 0 || processors[index] >= CPU_SETSIZE) return -EINVAL;
+        CPU_SET(processors[index], &set);
+    }
+    return result_of(sched_setaffinity(0, sizeof set, &set));
+}
+
+int32_t wiz_max_processors(void) { return CPU_SETSIZE; }
+
 int wiz_limit_data(void) { return RLIMIT_DATA; }
 int wiz_limit_open_files(void) { return RLIMIT_NOFILE; }
 int wiz_limit_file_size(void) { return RLIMIT_FSIZE; }

@@ -25,6 +25,8 @@ struct Options {
     var mounts: [(source: String, name: String)] = []
     /// How much the plugin's processes yield to others.
     var nice: Int32 = 0
+    /// The processors that they may run on; empty: as they are.
+    var processors: [Int32] = []
     var limits: [(resource: Int32, value: UInt64)] = []
     /// Whether signals and abstract sockets are kept inside.
     var isScoped = false
@@ -91,6 +93,13 @@ struct Options {
                 throw LaunchError("\(word) \(value): not 0 to 19")
             }
             nice = number
+        case "--processors":
+            for part in value.split(separator: ",", omittingEmptySubsequences: false) {
+                guard let number = Int32(part), (0..<wiz_max_processors()).contains(number) else {
+                    throw LaunchError("\(word) \(value): no numbers of processors")
+                }
+                processors.append(number)
+            }
         case "--limit":
             let (name, text) = try Self.pair(word, value)
             guard let resource = Self.resources[name], let number = UInt64(text) else {

@@ -86,6 +86,27 @@ struct SandboxEndTests {
         }
     }
 
+    @Test(arguments: [Enforcement.require, .off])
+    func `one with a share stays on its processors, in a sandbox whatever it tries`(
+        _ enforcement: Enforcement
+    ) async throws {
+        let place = try Place()
+        let own = ProcessorRooms().processors
+        let width = ProcessorRooms.width(percent: 20, of: own.count)
+        let heard = Heard()
+        let order = place.order(["roam"], limits: ProcessLimits(cpuPercent: 20), enforcement: enforcement)
+        let process = try await testLauncher().launch(order, line: heard.hear)
+        #expect(await process.end().cause.isSuccess)
+        let lines = heard.texts(.standardOutput)
+        let has = own.prefix(width).map(String.init).joined(separator: ",")
+        #expect(lines.contains("has \(has)"), "\(lines)")
+        guard width < own.count else { return }
+        let mayRoam = enforcement == .off
+        #expect(lines.contains("takes all: \(mayRoam ? 0 : -EPERM)"), "\(lines)")
+        let line = try #require(process.isolation["cpu"])
+        #expect(line.mechanism?.hasSuffix(", on \(ProcessorRoom.text(Array(own.prefix(width))))") == true)
+    }
+
     @Test func `an endless loop is held to its share of a core, or ended`() async throws {
         let place = try Place()
         let launcher = testLauncher {

@@ -89,19 +89,20 @@ struct SandboxPlanTests {
         facts.account = Account(uid: 65534, gid: 65534)
         facts.stages = true
         facts.joins = ["/sys/fs/cgroup/pids/x/cgroup.procs"]
+        facts.processors = [1, 3]
         let words = SandboxPlan(Self.order(LaunchPermissions()), program: try Self.program(), facts: facts).arguments
             .joined(separator: " ")
         #expect(
             words.contains("--join /sys/fs/cgroup/pids/x/cgroup.procs --stage /tmp/launch/stage --mount m0=/srv/echo")
         )
-        #expect(words.contains("--account 65534:65534 --nice 5 --scope --"))
+        #expect(words.contains("--account 65534:65534 --nice 5 --processors 1,3 --scope --"))
         #expect(words.contains("--ro-bind /tmp/launch/stage/m0 /plugin --ro-bind /tmp/launch/stage/m1 /run/wiz"))
     }
 
     @Test(arguments: FilterArchitecture.allCases)
     func `the filter answers each call as it should`(_ architecture: FilterArchitecture) {
-        let local = SeccompProgram(architecture, sockets: .local)
-        let internet = SeccompProgram(architecture, sockets: .internet)
+        let local = SeccompProgram(architecture, sockets: .local, keepsProcessors: false)
+        let internet = SeccompProgram(architecture, sockets: .internet, keepsProcessors: true)
         let (socket, clone, unshare): (UInt32, UInt32, UInt32) =
             architecture == .x86_64 ? (41, 56, 272) : (198, 220, 97)
         func run(_ program: SeccompProgram, _ number: UInt32, _ argument: UInt32 = 0) -> UInt32 {
@@ -115,6 +116,9 @@ struct SandboxPlanTests {
         for family: UInt32 in [0, 17, 38, 40] { #expect(run(internet, socket, family) == access) }
         for number: UInt32 in [425, 426, 427] { #expect(run(local, number) == access) }
         #expect(run(local, unshare) == permission)
+        let setProcessors: UInt32 = architecture == .x86_64 ? 203 : 122
+        #expect(run(local, setProcessors) == allow)
+        #expect(run(internet, setProcessors) == permission)
         #expect(run(local, 435) == 0x0005_0026)
         #expect(run(local, clone, 0x1000_0000) == permission)
         #expect(run(local, clone, 0x0001_0000) == allow)
@@ -159,21 +163,22 @@ struct SandboxPlanTests {
         tree.write("cgroup.type", "domain")
         tree.write("cgroup.subtree_control", "")
         tree.folder("wiz-host", ["cgroup.procs"])
-        tree.folder("wizmesh", ["cgroup.subtree_control"])
+        tree.folder("wizmesh", ["cgroup.subtree_control", "cpu.weight"])
         let groups = ControlGroups(root: tree.path, own: "0::/\n")
         #expect(groups.layout == .unified(parent: tree.path + "/wizmesh"))
         #expect(tree.read("wiz-host/cgroup.procs") == "\(getpid())")
+        #expect(tree.read("wizmesh/cpu.weight") == "33")
         #expect(groups.reason(.memory) == nil)
         let name = "wizmesh/group"
         let limits = ProcessLimits(memoryBytes: 4096, cpuPercent: 50, processCount: 6)
         // The kernel makes a group's files with it; here they are there first, and the group is made around them.
         tree.folder(name, ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max", "cgroup.kill"])
-        let group = ControlGroup(existing: tree.path + "/" + name, limits)
+        let group = ControlGroup(existing: tree.path + "/" + name, limits, processors: 1)
         #expect(group.controllers == [.memory, .cpu, .pids])
         #expect(tree.read(name + "/memory.max") == "4096")
         #expect(tree.read(name + "/memory.swap.max") == "0")
         #expect(tree.read(name + "/memory.oom.group") == "1")
-        #expect(tree.read(name + "/cpu.max") == "10000 20000")
+        #expect(tree.read(name + "/cpu.max") == "100000 200000")
         #expect(tree.read(name + "/pids.max") == "8")
         #expect(group.joins == [tree.path + "/wizmesh/group/cgroup.procs"])
         #expect(!group.wasOutOfMemory)
@@ -192,7 +197,7 @@ struct SandboxPlanTests {
         tree.write("cgroup.type", "domain")
         let groups = ControlGroups(root: tree.path, own: "0::/\n")
         #expect(groups.reason(.cpu)?.hasPrefix("1 other processes are in the control group /") == true)
-        #expect(groups.make("x", ProcessLimits(memoryBytes: 1)) == nil)
+        #expect(groups.make("x", ProcessLimits(memoryBytes: 1), processors: 1) == nil)
     }
 
     @Test func `on version 1 each controller is taken where it is free`() throws {
@@ -237,7 +242,7 @@ struct SandboxPlanTests {
 
     @Test func `groups of two launchers of one host never have one name`() {
         let made = (0..<2).compactMap { _ in
-            ControlGroups(root: "/sys/fs/cgroup").make("twins#1@1", ProcessLimits(processCount: 5))
+            ControlGroups(root: "/sys/fs/cgroup").make("twins#1@1", ProcessLimits(processCount: 5), processors: 1)
         }
         for group in made { group.remove() }
         // None where this user may make none.
@@ -264,11 +269,36 @@ struct SandboxPlanTests {
         #expect(held.take(UsageSample(memoryBytes: 2), at: .zero) == nil && !held.isPressing)
     }
 
-    @Test func `a share of processor time is told in short periods, and never below what the kernel takes`() {
-        #expect(ProcessorShare(percent: 50).unified == "10000 20000")
-        #expect(ProcessorShare(percent: 400).unified == "80000 20000")
-        #expect(ProcessorShare(percent: 5).unified == "1000 20000")
-        #expect(ProcessorShare(percent: 1).unified == "1000 100000")
+    @Test func `what has used up its share stands still for a tenth of a second, within what the kernel takes`() {
+        #expect(ProcessorShare(percent: 50, processors: 1).unified == "100000 200000")
+        #expect(ProcessorShare(percent: 150, processors: 2).unified == "600000 400000")
+        #expect(ProcessorShare(percent: 5, processors: 1).unified == "5260 105263")
+        #expect(ProcessorShare(percent: 1, processors: 1).unified == "1010 101010")
+        #expect(ProcessorShare(percent: 99, processors: 1).unified == "990000 1000000")
+        #expect(ProcessorShare(percent: 400, processors: 4).unified == "400000 100000")
+    }
+
+    @Test func `a share gets the processors that it can keep busy or half of all, those of which the least is promised`() {
+        let rooms = ProcessorRooms(processors: [2, 3, 6, 7])
+        let first = rooms.take(percent: 50)
+        #expect(first?.processors == [2, 3])
+        var second = rooms.take(percent: 150)
+        #expect(second?.processors == [6, 7])
+        #expect(rooms.take(percent: 250)?.processors == [2, 3, 6])
+        #expect(rooms.take(percent: 301) == nil && rooms.take(percent: 102_400) == nil)
+        // What was given back is promised anew.
+        second = nil
+        #expect(second == nil && rooms.take(percent: 1)?.processors == [6, 7])
+        #expect(ProcessorRooms(processors: [0]).take(percent: 10) == nil)
+        #expect(ProcessorRooms(processors: []).take(percent: 10) == nil)
+        let own = ProcessorRooms().processors
+        #expect(!own.isEmpty && Set(own).count == own.count)
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func `processors are told as people write them`() {
+        #expect(ProcessorRoom.text([3]) == "processor 3")
+        #expect(ProcessorRoom.text([0, 1, 2, 3, 6]) == "processors 0-3,6")
     }
 
     @Test func `a process that starts others without end is found on a busy machine too, and a full one is let be`() {

@@ -62,6 +62,12 @@ int wiz_set_child_subreaper(void);
 int wiz_unshare_mounts(void);
 int wiz_mount_tmpfs(const char *folder, const char *options);
 int wiz_mount_bind(const char *source, const char *target);
+// The processors that this process may run on, at most capacity of them; how many there are, or -errno.
+int wiz_allowed_processors(int32_t *processors, int capacity);
+// From now on this process and its children run on these alone.
+int wiz_set_processors(const int32_t *processors, int count);
+// Numbers of processors are below this.
+int32_t wiz_max_processors(void);
 // The numbers of resources that setrlimit knows: data, open files, file size, core, processes.
 int wiz_limit_data(void);
 int wiz_limit_open_files(void);

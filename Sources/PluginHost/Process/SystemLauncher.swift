@@ -53,6 +53,7 @@ public final class SystemLauncher: ProcessLauncher {
     let machine: Machine
     private let watchdog: Watchdog
     private let groups: ControlGroups
+    private let rooms = ProcessorRooms()
     private let availability = Mutex<Task<String?, Never>?>(nil)
 
     /// A launcher for this machine.
@@ -152,7 +153,10 @@ public final class SystemLauncher: ProcessLauncher {
         // Beside it lies the storage of the host's other plugins.
         program.leaveOut(order.dataFolder.lastIndex(of: "/").map { String(order.dataFolder[..<$0]) } ?? "")
         let sockets: SeccompProgram.Sockets = order.permissions.networking == .none ? .local : .internet
-        let filter = FilterArchitecture.current.map { SeccompProgram($0, sockets: sockets).bytes }
+        let room = takeRoom(order, &facts)
+        let filter = FilterArchitecture.current.map { architecture in
+            SeccompProgram(architecture, sockets: sockets, keepsProcessors: room != nil).bytes
+        }
         let (folder, group) = try prepare(order, &facts, filter: filter ?? [])
         var egress: EgressProxy?
         if case .hosts(let hosts) = order.permissions.networking {
@@ -178,6 +182,7 @@ public final class SystemLauncher: ProcessLauncher {
                 environment: plan.environment,
                 folder: folder,
                 group: group,
+                room: room,
                 egress: egress,
                 isolation: report,
                 line: line
@@ -196,10 +201,11 @@ public final class SystemLauncher: ProcessLauncher {
         let isOff = order.enforcement == .off
         // Without a sandbox the user is changed only to hold what can be held.
         if isOff { facts.account = nil }
+        let room = takeRoom(order, &facts)
         var filter: [UInt8] = []
         facts.hasFilter = false
         if !isOff, order.permissions.networking == .none, let architecture = FilterArchitecture.current {
-            filter = SeccompProgram(architecture, sockets: .local).bytes
+            filter = SeccompProgram(architecture, sockets: .local, keepsProcessors: room != nil).bytes
             facts.hasFilter = true
         }
         let (folder, group) = try prepare(order, &facts, filter: filter)
@@ -212,11 +218,19 @@ public final class SystemLauncher: ProcessLauncher {
                 environment: plan.environment,
                 folder: folder,
                 group: group,
+                room: room,
                 egress: nil,
                 isolation: IsolationReport(bare: order, reason: reason, facts: facts, group: group, groups: groups),
                 line: line
             )
         )
+    }
+
+    /// The processors of a process with a limited share of them.
+    private func takeRoom(_ order: LaunchOrder, _ facts: inout SandboxFacts) -> ProcessorRoom? {
+        let room = order.limits.cpuPercent.flatMap { rooms.take(percent: $0) }
+        facts.processors = room?.processors ?? []
+        return room
     }
 
     /// What every process has: a folder of its launch, storage if it may store, and a group if one can be had.
@@ -228,7 +242,8 @@ public final class SystemLauncher: ProcessLauncher {
         let folder = try LaunchFolder(account: facts.account, filter: filter)
         facts.launchFolder = folder.path
         if order.permissions.storage { try makeDataFolder(order.dataFolder, facts.account) }
-        let group = groups.make(order.label, order.limits)
+        let count = facts.processors.isEmpty ? rooms.processors.count : facts.processors.count
+        let group = groups.make(order.label, order.limits, processors: count)
         facts.joins = group?.joins ?? []
         return (folder, group)
     }

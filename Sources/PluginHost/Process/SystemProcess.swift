@@ -15,6 +15,7 @@ struct LaunchPieces: Sendable {
     let environment: [String: String]
     let folder: LaunchFolder
     let group: ControlGroup?
+    let room: ProcessorRoom?
     let egress: EgressProxy?
     let isolation: IsolationReport
     let line: @Sendable (HostEvent.Output, String) -> Void

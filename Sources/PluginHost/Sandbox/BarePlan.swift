@@ -9,7 +9,7 @@ struct BarePlan: Hashable, Sendable {
     let environment: [String: String]
 
     init(_ order: LaunchOrder, program: ProgramLayout, facts: SandboxFacts, isOff: Bool) {
-        var words = ["run"] + SandboxPlan.channels(facts) + ["--nice", "\(PluginPriority.nice)"]
+        var words = ["run"] + SandboxPlan.channels(facts) + PluginPriority.words(facts)
         for limit in SandboxPlan.limits(order.limits) { words += ["--limit", limit] }
         if let account = facts.account { words += ["--account", "\(account.uid):\(account.gid)"] }
         if !isOff { words += ["--scope", "--no-new-privileges"] }

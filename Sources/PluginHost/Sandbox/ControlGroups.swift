@@ -12,24 +12,6 @@ enum Controller: String, Hashable, Sendable, CaseIterable {
     case pids
 }
 
-/// Processor time as groups are told it, in microseconds: so much of each period.
-///
-/// What has used up its share stands still until the next period, and until then it may have run on all processors at once:
-/// in a short period neither its own callers nor its neighbours wait for long.
-struct ProcessorShare: Hashable, Sendable {
-    let quota: Int
-    let period: Int
-
-    init(percent: Int) {
-        // The kernel takes no quota below a millisecond.
-        period = max(20_000, 100_000 / max(1, percent))
-        quota = max(1000, period * percent / 100)
-    }
-
-    /// As `cpu.max` says it.
-    var unified: String { "\(quota) \(period)" }
-}
-
 /// Where a host can make groups, found once.
 final class ControlGroups: Sendable {
     private let root: String
@@ -77,15 +59,15 @@ final class ControlGroups: Sendable {
         }
     }
 
-    /// Makes the group of one process; nil where there is nothing to put into one.
-    func make(_ label: String, _ limits: ProcessLimits) -> ControlGroup? {
+    /// Makes the group of one process, which may run on so many processors; nil where there is nothing to put into one.
+    func make(_ label: String, _ limits: ProcessLimits, processors: Int) -> ControlGroup? {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let safe = String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" }.prefix(60))
         let name = "\(safe)-\(host)-\(number)"
         switch layout {
-        case .unified(let parent): return ControlGroup(unified: parent + "/" + name, limits)
+        case .unified(let parent): return ControlGroup(unified: parent + "/" + name, limits, processors: processors)
         case .separate(let parents, _):
-            return ControlGroup(separate: parents.mapValues { $0 + "/" + name }, limits)
+            return ControlGroup(separate: parents.mapValues { $0 + "/" + name }, limits, processors: processors)
         case .none: return nil
         }
     }
@@ -112,6 +94,7 @@ final class ControlGroups: Sendable {
                 reasons[controller] = "\(parent) is not this user's"
             } else {
                 parents[controller] = parent
+                if controller == .cpu { _ = ControlGroup.set(parent + "/cpu.shares", "\(PluginPriority.shares)") }
                 sweep(parent)
             }
         }
@@ -163,6 +146,7 @@ final class ControlGroups: Sendable {
                 )
             }
         }
+        _ = ControlGroup.set(parent + "/cpu.weight", "\(PluginPriority.weight)")
         sweep(parent)
         return .unified(parent: parent)
     }
@@ -188,13 +172,13 @@ final class ControlGroup: Sendable {
     /// What is limited by it.
     let controllers: Set<Controller>
 
-    convenience init?(unified folder: String, _ limits: ProcessLimits) {
+    convenience init?(unified folder: String, _ limits: ProcessLimits, processors: Int) {
         guard mkdir(folder, 0o755) == 0 else { return nil }
-        self.init(existing: folder, limits)
+        self.init(existing: folder, limits, processors: processors)
     }
 
     /// Takes a folder of version 2 that is there.
-    init(existing folder: String, _ limits: ProcessLimits) {
+    init(existing folder: String, _ limits: ProcessLimits, processors: Int) {
         folders = [folder]
         isUnified = true
         byController = Dictionary(uniqueKeysWithValues: Controller.allCases.map { ($0, folder) })
@@ -204,15 +188,15 @@ final class ControlGroup: Sendable {
             _ = Self.set(folder + "/memory.swap.max", "0")
             _ = Self.set(folder + "/memory.oom.group", "1")
         }
-        if let percent = limits.cpuPercent, Self.set(folder + "/cpu.max", ProcessorShare(percent: percent).unified) {
-            held.insert(.cpu)
-            _ = Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
+        if let percent = limits.cpuPercent {
+            let share = ProcessorShare(percent: percent, processors: processors)
+            if Self.set(folder + "/cpu.max", share.unified) { held.insert(.cpu) }
         }
         if let count = limits.processCount, Self.set(folder + "/pids.max", "\(count + Self.own)") { held.insert(.pids) }
         controllers = held
     }
 
-    init?(separate folders: [Controller: String], _ limits: ProcessLimits) {
+    init?(separate folders: [Controller: String], _ limits: ProcessLimits, processors: Int) {
         var made: [Controller: String] = [:]
         for controller in Controller.allCases {
             guard let folder = folders[controller] else { continue }
@@ -223,7 +207,7 @@ final class ControlGroup: Sendable {
                 settings = [("memory.limit_in_bytes", "\(bytes)")]
             case .cpu:
                 guard let percent = limits.cpuPercent else { continue }
-                let share = ProcessorShare(percent: percent)
+                let share = ProcessorShare(percent: percent, processors: processors)
                 settings = [("cpu.cfs_period_us", "\(share.period)"), ("cpu.cfs_quota_us", "\(share.quota)")]
             case .pids:
                 guard let count = limits.processCount else { continue }
@@ -232,7 +216,6 @@ final class ControlGroup: Sendable {
             guard mkdir(folder, 0o755) == 0 else { continue }
             if settings.allSatisfy({ Self.set(folder + "/" + $0.name, $0.value) }) {
                 made[controller] = folder
-                if controller == .cpu { _ = Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)") }
             } else {
                 rmdir(folder)
             }

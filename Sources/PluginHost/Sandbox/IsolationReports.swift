@@ -48,7 +48,7 @@ extension IsolationReport {
                 mechanism: "\(user)user namespace, no capabilities, no new privileges\(filter)"
             )
         )
-        self.init(lines: lines + Self.limits(order.limits, group, groups, hasNamespace: true))
+        self.init(lines: lines + Self.limits(order.limits, facts, group, groups, hasNamespace: true))
     }
 
     /// The report of a process without a sandbox.
@@ -92,11 +92,12 @@ extension IsolationReport {
                 Line(subject: "privileges", rule: "none", mechanism: nil, reason: "it has the host's; \(reason)")
             )
         }
-        self.init(lines: lines + Self.limits(order.limits, group, groups, hasNamespace: false))
+        self.init(lines: lines + Self.limits(order.limits, facts, group, groups, hasNamespace: false))
     }
 
     private static func limits(
         _ limits: ProcessLimits,
+        _ facts: SandboxFacts,
         _ group: ControlGroup?,
         _ groups: ControlGroups,
         hasNamespace: Bool
@@ -114,10 +115,11 @@ extension IsolationReport {
         }
         if let percent = limits.cpuPercent {
             let rule = "at most \(percent) % of a core"
+            let room = facts.processors.isEmpty ? "" : ", on \(ProcessorRoom.text(facts.processors))"
             lines.append(
                 held(.cpu)
-                    ? Line(subject: "cpu", rule: rule, mechanism: version)
-                    : Line(subject: "cpu", rule: rule, mechanism: "watchdog", reason: groups.reason(.cpu))
+                    ? Line(subject: "cpu", rule: rule, mechanism: version + room)
+                    : Line(subject: "cpu", rule: rule, mechanism: "watchdog" + room, reason: groups.reason(.cpu))
             )
         }
         if let count = limits.processCount {

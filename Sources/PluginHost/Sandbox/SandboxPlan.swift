@@ -29,6 +29,8 @@ struct SandboxFacts: Hashable, Sendable {
     var stages = false
     /// `cgroup.procs` of the groups it joins.
     var joins: [String] = []
+    /// The processors that it may run on; empty: all of the host's.
+    var processors: [Int32] = []
     /// Whether one of them limits the number of processes.
     var groupHoldsProcesses = false
     /// The folder with the egress proxy's socket.
@@ -43,10 +45,17 @@ struct SandboxFacts: Hashable, Sendable {
 enum PluginPriority {
     /// Under load the mesh has three times the weight of a plugin.
     static let nice = 5
-    /// The same for control groups of version 2, where 100 is usual.
+    /// The same for the group of all groups of plugins, of version 2, where 100 is usual. The kernel weighs groups that lie
+    /// beside each other: in each plugin's own it would tell one plugin from another alone.
     static let weight = 33
-    /// The same for control groups of version 1.
+    /// The same of version 1, where 1024 is usual.
     static let shares = 335
+
+    /// How the launcher is told what a plugin may have of the processors.
+    static func words(_ facts: SandboxFacts) -> [String] {
+        let room = facts.processors.map(String.init).joined(separator: ",")
+        return ["--nice", "\(nice)"] + (room.isEmpty ? [] : ["--processors", room])
+    }
 }
 
 /// A user and a group.
@@ -97,9 +106,8 @@ struct SandboxPlan: Hashable, Sendable {
             }
         }
         if let account = facts.account { outer += ["--account", "\(account.uid):\(account.gid)"] }
-        outer += ["--nice", "\(PluginPriority.nice)", "--scope", "--"]
         arguments =
-            outer + Self.bubblewrap(order, bindings, facts)
+            outer + PluginPriority.words(facts) + ["--scope", "--"] + Self.bubblewrap(order, bindings, facts)
             + [Inside.launcher, "inside"] + Self.inside(order, facts) + ["--", program.inside] + order.arguments
         environment = Self.environment(order, program, hasProxy: facts.egressFolder != nil)
     }

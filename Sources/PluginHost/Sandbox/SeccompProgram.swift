@@ -41,7 +41,11 @@ struct SeccompProgram: Hashable, Sendable {
 
     let instructions: [Instruction]
 
-    init(_ architecture: FilterArchitecture, sockets: Sockets) {
+    /// - Parameters:
+    ///   - architecture: The processor's kind.
+    ///   - sockets: What may be opened.
+    ///   - keepsProcessors: Whether its processes stay on the processors that they were given.
+    init(_ architecture: FilterArchitecture, sockets: Sockets, keepsProcessors: Bool) {
         var maker = Maker()
         let calls = SystemCalls(architecture)
         maker.load(Offset.architecture)
@@ -50,6 +54,7 @@ struct SeccompProgram: Hashable, Sendable {
         if architecture == .x86_64 { maker.ifAtLeast(0x4000_0000, .fail(Errno.access)) }
         for number in calls.ioRing { maker.ifEqual(number, .fail(Errno.access)) }
         for number in calls.forbidden { maker.ifEqual(number, .fail(Errno.permission)) }
+        if keepsProcessors { maker.ifEqual(calls.setProcessors, .fail(Errno.permission)) }
         // Its flags lie in memory, where a filter cannot look; libraries fall back to clone.
         maker.ifEqual(calls.clone3, .fail(Errno.noSystem))
         maker.when([calls.clone]) { maker in
@@ -158,6 +163,7 @@ private struct SystemCalls {
     let socketPair: UInt32
     let clone: UInt32
     let clone3: UInt32 = 435
+    let setProcessors: UInt32
     /// Rings of operations, which pass by a filter of system calls.
     let ioRing: [UInt32] = [425, 426, 427]
     /// What no plugin needs and what has opened sandboxes before: namespaces and mounts, tracing, keys, programs in the kernel,
@@ -172,6 +178,7 @@ private struct SystemCalls {
             socket = 41
             socketPair = 53
             clone = 56
+            setProcessors = 203
             forbidden =
                 everywhere + [
                     272, 308, 165, 166, 155, 161, 101, 248, 249, 250, 321, 298, 323, 246, 320, 175, 313, 176, 303, 304,
@@ -182,6 +189,7 @@ private struct SystemCalls {
             socket = 198
             socketPair = 199
             clone = 220
+            setProcessors = 122
             forbidden =
                 everywhere + [
                     97, 268, 40, 39, 41, 51, 117, 217, 218, 219, 280, 241, 282, 104, 294, 105, 273, 106, 264, 265, 224,

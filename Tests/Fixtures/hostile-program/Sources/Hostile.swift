@@ -31,6 +31,7 @@ enum Hostile {
             raise(SIGKILL)
             fatalError("crash")
         case "input": input()
+        case "roam": roam()
         case "write": fill(arguments.dropFirst().first ?? "/tmp")
         default: exit(64)
         }
@@ -60,6 +61,15 @@ enum Hostile {
     /// Starts processes that start processes, and goes on when it may not.
     private static func bomb() {
         while true { _ = spawn(["bomb"]) }
+    }
+
+    /// Tells the processors that it has, and tries to have all.
+    private static func roam() {
+        var processors = [Int32](repeating: 0, count: Int(wiz_max_processors()))
+        let count = Int(max(0, wiz_allowed_processors(&processors, Int32(processors.count))))
+        say("has \(processors.prefix(count).map(String.init).joined(separator: ","))")
+        let all = Array(0..<wiz_max_processors())
+        say("takes all: \(wiz_set_processors(all, Int32(all.count)))")
     }
 
     private static func flood() {
