@@ -98,13 +98,13 @@ struct SandboxEndTests {
         let process = try await testLauncher().launch(order, line: heard.hear)
         #expect(await process.end().cause.isSuccess)
         let lines = heard.texts(.standardOutput)
-        let has = own.prefix(width).map(String.init).joined(separator: ",")
+        let has = own.suffix(width).map(String.init).joined(separator: ",")
         #expect(lines.contains("has \(has)"), "\(lines)")
         guard width < own.count else { return }
         let mayRoam = enforcement == .off
         #expect(lines.contains("takes all: \(mayRoam ? 0 : -EPERM)"), "\(lines)")
         let line = try #require(process.isolation["cpu"])
-        #expect(line.mechanism?.hasSuffix(", on \(ProcessorRoom.text(Array(own.prefix(width))))") == true)
+        #expect(line.mechanism?.hasSuffix(", on \(ProcessorRoom.text(Array(own.suffix(width))))") == true)
     }
 
     @Test func `an endless loop is held to its share of a core, or ended`() async throws {

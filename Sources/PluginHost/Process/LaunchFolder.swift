@@ -82,10 +82,7 @@ final class LaunchFolder: Sendable {
 
     /// Waits until the program runs or cannot, at most so long.
     func report(within bound: Duration) async -> Report {
-        await withCheckedContinuation { continuation in
-            // A thread of its own: the wait blocks, and must not take one of the few that run tasks.
-            Self.onThread { [self] in continuation.resume(returning: wait(within: bound)) }
-        }
+        await Worker.run(name: "wiz-launch") { [self] in wait(within: bound) }
     }
 
     private func wait(within bound: Duration) -> Report {
@@ -146,38 +143,5 @@ final class LaunchFolder: Sendable {
     private static func remove(_ path: String) {
         for name in ["status", "failure", "filter", "egress/proxy.sock"] { unlink(path + "/" + name) }
         for name in ["/stage", "/egress", ""] { rmdir(path + name) }
-    }
-
-    private static func onThread(_ body: @escaping @Sendable () -> Void) {
-        Worker.start(name: "wiz-launch", body)
-    }
-}
-
-/// A thread that runs one function and ends.
-enum Worker {
-    private final class Box {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-
-    /// Runs a function on a thread of its own; where there can be no more threads, on this one.
-    static func start(name: String, stack: Int = 256 * 1024, _ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(
-            Box {
-                _ = wiz_set_thread_name(name)
-                body()
-            }
-        )
-        var handle: UInt64 = 0
-        let code = wiz_thread_start(
-            &handle,
-            stack,
-            { argument in
-                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            },
-            box.toOpaque()
-        )
-        if code == 0 { _ = wiz_thread_detach(handle) } else { box.takeRetainedValue().body() }
     }
 }

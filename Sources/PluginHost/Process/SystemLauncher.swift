@@ -157,7 +157,7 @@ public final class SystemLauncher: ProcessLauncher {
         let filter = FilterArchitecture.current.map { architecture in
             SeccompProgram(architecture, sockets: sockets, keepsProcessors: room != nil).bytes
         }
-        let (folder, group) = try prepare(order, &facts, filter: filter ?? [])
+        let (folder, group) = try await prepare(order, &facts, filter: filter ?? [])
         var egress: EgressProxy?
         if case .hosts(let hosts) = order.permissions.networking {
             facts.egressFolder = folder.path + "/egress"
@@ -167,7 +167,7 @@ public final class SystemLauncher: ProcessLauncher {
                     line(.host, text)
                 }
             } catch {
-                group?.remove()
+                await group?.remove()
                 throw error
             }
         }
@@ -208,7 +208,7 @@ public final class SystemLauncher: ProcessLauncher {
             filter = SeccompProgram(architecture, sockets: .local, keepsProcessors: room != nil).bytes
             facts.hasFilter = true
         }
-        let (folder, group) = try prepare(order, &facts, filter: filter)
+        let (folder, group) = try await prepare(order, &facts, filter: filter)
         let plan = BarePlan(order, program: program, facts: facts, isOff: isOff)
         return try await start(
             LaunchPieces(
@@ -238,12 +238,18 @@ public final class SystemLauncher: ProcessLauncher {
         _ order: LaunchOrder,
         _ facts: inout SandboxFacts,
         filter: [UInt8]
-    ) throws(LaunchFailure) -> (LaunchFolder, ControlGroup?) {
-        let folder = try LaunchFolder(account: facts.account, filter: filter)
+    ) async throws(LaunchFailure) -> (LaunchFolder, ControlGroup?) {
+        let (account, room) = (facts.account, facts.processors)
+        let made = await Worker.run(name: "wiz-launch") { [self] in
+            Result { () throws(LaunchFailure) in
+                let folder = try LaunchFolder(account: account, filter: filter)
+                if order.permissions.storage { try makeDataFolder(order.dataFolder, account) }
+                let count = room.isEmpty ? rooms.processors.count : room.count
+                return (folder, groups.make(order.label, order.limits, processors: count))
+            }
+        }
+        let (folder, group) = try made.get()
         facts.launchFolder = folder.path
-        if order.permissions.storage { try makeDataFolder(order.dataFolder, facts.account) }
-        let count = facts.processors.isEmpty ? rooms.processors.count : facts.processors.count
-        let group = groups.make(order.label, order.limits, processors: count)
         facts.joins = group?.joins ?? []
         return (folder, group)
     }

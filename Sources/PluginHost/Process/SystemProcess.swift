@@ -171,7 +171,7 @@ final class SystemProcess: RunningProcess {
         }
         let starved = pieces.group?.wasOutOfMemory == true
         pieces.egress?.stop()
-        pieces.group?.remove()
+        await pieces.group?.remove()
         if let verdict { return ProcessEnd(cause: verdict, lastLines: tail.lines) }
         if starved, let limit = limits.memoryBytes {
             return ProcessEnd(cause: .outOfMemory(limit: limit), lastLines: tail.lines)

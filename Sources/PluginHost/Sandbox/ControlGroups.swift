@@ -260,20 +260,24 @@ final class ControlGroup: Sendable {
         return Self.count("max", in: readText(folder + "/pids.events") ?? "")
     }
 
-    /// Removes it; its processes are gone or going.
-    func remove() {
-        for folder in folders {
-            guard rmdir(folder) != 0, errno == EBUSY else { continue }
-            Task.detached {
-                // The last process leaves a group a moment after it was waited for, or later where the kernel keeps it.
-                var pause = Duration.milliseconds(20)
-                for _ in 0..<100 {
-                    try? await Task.sleep(for: pause)
-                    pause = min(pause * 2, .seconds(1))
-                    if rmdir(folder) == 0 || errno != EBUSY { return }
-                }
+    /// Removes it; its processes are gone or going. Each try may wait in the kernel.
+    func remove() async {
+        let isDone = await Worker.run(name: "wiz-groups") { [self] in tryRemove() }
+        guard !isDone else { return }
+        Worker.start(name: "wiz-groups") { [self] in
+            // The last process leaves a group a moment after it was waited for, or later where the kernel keeps it.
+            var milliseconds: UInt32 = 20
+            for _ in 0..<100 {
+                usleep(milliseconds * 1000)
+                if tryRemove() { return }
+                milliseconds = min(milliseconds * 2, 1000)
             }
         }
+    }
+
+    /// Whether no folder of it is left that could be removed later.
+    private func tryRemove() -> Bool {
+        folders.filter { rmdir($0) != 0 && errno == EBUSY }.isEmpty
     }
 
     static func set(_ path: String, _ value: String) -> Bool {

@@ -20,7 +20,7 @@ final class ProcessorRooms: Sendable {
     }
 
     /// Takes room for a share: as many processors as it can keep busy, and no fewer than half of them all, so that the kernel
-    /// still finds a free one; those that the least is promised of.
+    /// still finds a free one; those that the least is promised of, and of equals the last: most interrupts go to the first.
     ///
     /// - Returns: the room, which is given back when it is let go; nil where a share is as large as the machine.
     func take(percent: Int) -> ProcessorRoom? {
@@ -28,7 +28,7 @@ final class ProcessorRooms: Sendable {
         guard width < processors.count else { return nil }
         let each = max(1, percent / width)
         let chosen = promised.withLock { promised in
-            let chosen = promised.indices.sorted { (promised[$0], $0) < (promised[$1], $1) }.prefix(width).sorted()
+            let chosen = promised.indices.sorted { (promised[$0], -$0) < (promised[$1], -$1) }.prefix(width).sorted()
             for index in chosen { promised[index] += each }
             return chosen
         }
