@@ -87,8 +87,9 @@ struct NeighbourTests {
         )
         #expect(calm.lost == 0 && beside.lost == 0, "\(calm.lost) and \(beside.lost) calls failed")
         #expect(!times.isEmpty && times.allSatisfy { $0 < culprit.bound }, "it was gone after \(times)")
-        let allowance = Duration.milliseconds(Self.soak == nil ? 1000 : 50)
-        #expect(beside.percentile(99) < calm.percentile(99) * 10 + allowance)
+        // In `make test` other suites run beside it, all in one debug process.
+        let allowance = Duration.milliseconds(Self.soak == nil ? 200 : 10)
+        #expect(beside.percentile(99) < calm.percentile(99) + allowance)
     }
 
     /// Lets the culprit do its worst for a time.

@@ -163,24 +163,28 @@ struct SandboxPlanTests {
         tree.write("cgroup.type", "domain")
         tree.write("cgroup.subtree_control", "")
         tree.folder("wiz-host", ["cgroup.procs"])
-        tree.folder("wizmesh", ["cgroup.subtree_control", "cpu.weight"])
         let groups = ControlGroups(root: tree.path, own: "0::/\n")
-        #expect(groups.layout == .unified(parent: tree.path + "/wizmesh"))
+        #expect(groups.layout == .unified(parent: tree.path))
         #expect(tree.read("wiz-host/cgroup.procs") == "\(getpid())")
-        #expect(tree.read("wizmesh/cpu.weight") == "33")
         #expect(groups.reason(.memory) == nil)
-        let name = "wizmesh/group"
+        let name = "wizmesh-group"
         let limits = ProcessLimits(memoryBytes: 4096, cpuPercent: 50, processCount: 6)
         // The kernel makes a group's files with it; here they are there first, and the group is made around them.
-        tree.folder(name, ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max", "cgroup.kill"])
+        tree.folder(name, ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "cpu.weight", "cpu.idle", "pids.max", "cgroup.kill"])
         let group = ControlGroup(existing: tree.path + "/" + name, limits, processors: 1)
         #expect(group.controllers == [.memory, .cpu, .pids])
         #expect(tree.read(name + "/memory.max") == "4096")
         #expect(tree.read(name + "/memory.swap.max") == "0")
         #expect(tree.read(name + "/memory.oom.group") == "1")
         #expect(tree.read(name + "/cpu.max") == "100000 200000")
+        #expect(tree.read(name + "/cpu.weight") == "33")
+        group.yieldsToAll(true)
+        #expect(tree.read(name + "/cpu.idle") == "1")
+        tree.write(name + "/cpu.weight", "99")
+        group.yieldsToAll(false)
+        #expect(tree.read(name + "/cpu.idle") == "0" && tree.read(name + "/cpu.weight") == "33")
         #expect(tree.read(name + "/pids.max") == "8")
-        #expect(group.joins == [tree.path + "/wizmesh/group/cgroup.procs"])
+        #expect(group.joins == [tree.path + "/wizmesh-group/cgroup.procs"])
         #expect(!group.wasOutOfMemory)
         tree.write(name + "/memory.events", "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\noom_group_kill 1\n")
         tree.write(name + "/pids.events", "max 5\n")
@@ -207,7 +211,7 @@ struct SandboxPlanTests {
         #expect(
             groups.layout
                 == .separate(
-                    parents: [.pids: tree.path + "/pids/wizmesh", .cpu: tree.path + "/cpu/wizmesh"],
+                    parents: [.pids: tree.path + "/pids", .cpu: tree.path + "/cpu"],
                     reasons: [
                         .memory:
                             "the memory group /somebody/else belongs to whoever put this machine's processes into it"
@@ -238,6 +242,24 @@ struct SandboxPlanTests {
         for second in 0..<60 {
             #expect(calm.take(UsageSample(cpu: .milliseconds(500 * second)), at: .seconds(second)) == nil)
         }
+    }
+
+    @Test func `what takes nearly all of its share makes way, until it took less than half for a second`() {
+        var meter = UsageMeter(ProcessLimits(cpuPercent: 50), held: [.cpu])
+        func weigh(_ cpu: Int, _ time: Int) -> Bool {
+            meter.weigh(UsageSample(cpu: .milliseconds(cpu)), at: .milliseconds(time))
+            return meter.isGreedy
+        }
+        #expect(!weigh(0, 0) && !weigh(90, 250))
+        #expect(weigh(190, 500))
+        // Too soon to tell: a clock of ten milliseconds.
+        #expect(weigh(190, 520))
+        // It takes more than half, and then stands still until its group lets it go on.
+        #expect(weigh(260, 750) && weigh(260, 1000) && weigh(340, 1250))
+        #expect(weigh(340, 1500) && weigh(390, 2000) && !weigh(390, 2250) && !weigh(470, 2500))
+        var free = UsageMeter(ProcessLimits(cpuPercent: 50), held: [])
+        for second in 0..<3 { free.weigh(UsageSample(cpu: .seconds(second)), at: .seconds(second)) }
+        #expect(!free.isGreedy)
     }
 
     @Test func `groups of two launchers of one host never have one name`() async {

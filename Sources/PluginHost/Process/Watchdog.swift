@@ -1,5 +1,6 @@
 // Looks at what processes use, four times a second, and ends those that use more than they may where no control group holds
-// them: memory, processor time, and starting processes without end. The meter is pure; samples come from /proc. The watchdog
+// them: memory, processor time, and starting processes without end. One that takes nearly all of its share of processor time
+// makes way for all others while it does. The meter is pure; samples come from /proc. The watchdog
 // has a thread of its own, so that it looks in time whatever the host's tasks are doing.
 
 import CLinuxShims
@@ -33,6 +34,10 @@ struct UsageMeter: Sendable {
     private(set) var isPressing = false
     private static let usualInterval = Duration.milliseconds(250)
     private var overCPUSince: Duration?
+    /// Whether it takes nearly all of its share of processor time: then it waits for those who take little of theirs.
+    private(set) var isGreedy = false
+    private var lastCPU: (at: Duration, used: Duration)?
+    private var lastGreed = Duration.zero
     private var starting = 0
     private var last: (at: Duration, sample: UsageSample)?
 
@@ -41,6 +46,22 @@ struct UsageMeter: Sendable {
         self.held = held
         self.cpuWindow = cpuWindow
         isPressing = limits.memoryBytes != nil && !held.contains(.memory)
+    }
+
+    /// Takes a sample of any look: what took three quarters of its share is greedy until it took less than half of it for a
+    /// second, which is the longest time that its group lets it stand still.
+    mutating func weigh(_ sample: UsageSample, at now: Duration) {
+        guard let percent = limits.cpuPercent, held.contains(.cpu) else { return }
+        guard let last = lastCPU else {
+            lastCPU = (now, sample.cpu)
+            return
+        }
+        // A process clock ticks ten milliseconds at a time.
+        guard now - last.at >= .milliseconds(40) else { return }
+        lastCPU = (now, sample.cpu)
+        let share = (sample.cpu - last.used) / (now - last.at) * 100 / Double(percent)
+        if share >= (isGreedy ? 0.5 : 0.75) { (isGreedy, lastGreed) = (true, now) }
+        if now - lastGreed >= .seconds(1) { isGreedy = false }
     }
 
     /// Takes a sample of a usual look; a verdict is given once.
@@ -178,6 +199,9 @@ final class Watchdog: Sendable {
         guard let root = watched.process.root else { return }
         var sample = ProcessTree.usage(of: root)
         sample.refusedStarts = watched.process.group?.refusedStarts ?? 0
+        let wasGreedy = watched.meter.isGreedy
+        watched.meter.weigh(sample, at: now)
+        if watched.meter.isGreedy != wasGreedy { watched.process.group?.yieldsToAll(!wasGreedy) }
         let cause = isUsual ? watched.meter.take(sample, at: now) : watched.meter.takeMemory(sample, at: now)
         if let cause { watched.process.kill(because: cause) }
     }

@@ -1,5 +1,6 @@
 // Control groups: a group for each process that sets a limit, of version 2 where the host may make them, else of version 1
-// for the controllers that are free. The launcher joins before it runs anything, so that no process is ever outside.
+// for the controllers that are free. The launcher joins before it runs anything, so that no process is ever outside. Groups
+// lie beside that of the host: the kernel weighs those against each other that lie beside each other.
 
 import CLinuxShims
 import Glibc
@@ -14,6 +15,7 @@ enum Controller: String, Hashable, Sendable, CaseIterable {
 
 /// Where a host can make groups, found once.
 final class ControlGroups: Sendable {
+    private static let prefix = "wizmesh-"
     private let root: String
     private let ownText: String
     private let host: Int32
@@ -63,7 +65,7 @@ final class ControlGroups: Sendable {
     func make(_ label: String, _ limits: ProcessLimits, processors: Int) -> ControlGroup? {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let safe = String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" }.prefix(60))
-        let name = "\(safe)-\(host)-\(number)"
+        let name = "\(Self.prefix)\(safe)-\(host)-\(number)"
         switch layout {
         case .unified(let parent): return ControlGroup(unified: parent + "/" + name, limits, processors: processors)
         case .separate(let parents, _):
@@ -87,14 +89,11 @@ final class ControlGroups: Sendable {
                 reasons[controller] = "the memory group \(own) belongs to whoever put this machine's processes into it"
                 continue
             }
-            let parent = mount + (own == "/" ? "" : own) + "/wizmesh"
-            if mkdir(parent, 0o755) != 0, errno != EEXIST {
-                reasons[controller] = "\(parent) cannot be made: \(errorText(errno))"
-            } else if access(parent, W_OK) != 0 {
+            let parent = mount + (own == "/" ? "" : own)
+            if access(parent, W_OK) != 0 {
                 reasons[controller] = "\(parent) is not this user's"
             } else {
                 parents[controller] = parent
-                if controller == .cpu { _ = ControlGroup.set(parent + "/cpu.shares", "\(PluginPriority.shares)") }
                 sweep(parent)
             }
         }
@@ -134,26 +133,19 @@ final class ControlGroups: Sendable {
                 return .none(reason: "the host cannot move to \(leaf): \(errorText(errno))")
             }
         }
-        let parent = group + "/wizmesh"
-        guard mkdir(parent, 0o755) == 0 || errno == EEXIST else {
-            return .none(reason: "\(parent) cannot be made: \(errorText(errno))")
+        for controller in Controller.allCases
+        where !ControlGroup.set(group + "/cgroup.subtree_control", "+\(controller.rawValue)") {
+            return .none(
+                reason: "\(group) does not hand on the \(controller.rawValue) controller: \(errorText(errno))"
+            )
         }
-        for controller in Controller.allCases {
-            for folder in [group, parent]
-            where !ControlGroup.set(folder + "/cgroup.subtree_control", "+\(controller.rawValue)") {
-                return .none(
-                    reason: "\(folder) does not hand on the \(controller.rawValue) controller: \(errorText(errno))"
-                )
-            }
-        }
-        _ = ControlGroup.set(parent + "/cpu.weight", "\(PluginPriority.weight)")
-        sweep(parent)
-        return .unified(parent: parent)
+        sweep(group)
+        return .unified(parent: group)
     }
 
     /// Removes what hosts that were killed left: groups without processes.
     private func sweep(_ parent: String) {
-        for name in folderNames(parent) {
+        for name in folderNames(parent) where name.hasPrefix(Self.prefix) {
             let parts = name.split(separator: "-")
             guard parts.count >= 3, let owner = Int32(parts[parts.count - 2]), owner != host,
                 wiz_kill(owner, 0) == -ESRCH
@@ -190,7 +182,10 @@ final class ControlGroup: Sendable {
         }
         if let percent = limits.cpuPercent {
             let share = ProcessorShare(percent: percent, processors: processors)
-            if Self.set(folder + "/cpu.max", share.unified) { held.insert(.cpu) }
+            if Self.set(folder + "/cpu.max", share.unified) {
+                held.insert(.cpu)
+                _ = Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
+            }
         }
         if let count = limits.processCount, Self.set(folder + "/pids.max", "\(count + Self.own)") { held.insert(.pids) }
         controllers = held
@@ -216,6 +211,7 @@ final class ControlGroup: Sendable {
             guard mkdir(folder, 0o755) == 0 else { continue }
             if settings.allSatisfy({ Self.set(folder + "/" + $0.name, $0.value) }) {
                 made[controller] = folder
+                if controller == .cpu { _ = Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)") }
             } else {
                 rmdir(folder)
             }
@@ -235,6 +231,17 @@ final class ControlGroup: Sendable {
 
     /// What it is, for reports.
     var version: String { isUnified ? "cgroup v2" : "cgroup v1" }
+
+    /// Lets its processes run when nothing else wants to, or again by their weight; nothing changes on kernels before 5.15.
+    func yieldsToAll(_ yields: Bool) {
+        guard controllers.contains(.cpu), let folder = byController[.cpu] else { return }
+        _ = Self.set(folder + "/cpu.idle", yields ? "1" : "0")
+        // With it goes the weight, which comes back as the usual one.
+        guard !yields else { return }
+        _ = isUnified
+            ? Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
+            : Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)")
+    }
 
     /// Ends every process in it, those that are just being made too.
     func kill() {

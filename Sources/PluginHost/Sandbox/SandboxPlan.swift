@@ -45,10 +45,9 @@ struct SandboxFacts: Hashable, Sendable {
 enum PluginPriority {
     /// Under load the mesh has three times the weight of a plugin.
     static let nice = 5
-    /// The same for the group of all groups of plugins, of version 2, where 100 is usual. The kernel weighs groups that lie
-    /// beside each other: in each plugin's own it would tell one plugin from another alone.
+    /// The same for control groups of version 2, where 100 is usual.
     static let weight = 33
-    /// The same of version 1, where 1024 is usual.
+    /// The same for control groups of version 1, where 1024 is usual.
     static let shares = 335
 
     /// How the launcher is told what a plugin may have of the processors.
