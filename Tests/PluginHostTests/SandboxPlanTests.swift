@@ -170,7 +170,13 @@ struct SandboxPlanTests {
         let name = "wizmesh-group"
         let limits = ProcessLimits(memoryBytes: 4096, cpuPercent: 50, processCount: 6)
         // The kernel makes a group's files with it; here they are there first, and the group is made around them.
-        tree.folder(name, ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "cpu.weight", "cpu.idle", "pids.max", "cgroup.kill"])
+        tree.folder(
+            name,
+            [
+                "memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "cpu.weight", "cpu.idle", "pids.max",
+                "cgroup.kill",
+            ]
+        )
         let group = ControlGroup(existing: tree.path + "/" + name, limits, processors: 1)
         #expect(group.controllers == [.memory, .cpu, .pids])
         #expect(tree.read(name + "/memory.max") == "4096")
@@ -300,7 +306,7 @@ struct SandboxPlanTests {
         #expect(ProcessorShare(percent: 400, processors: 4).unified == "400000 100000")
     }
 
-    @Test func `a share gets the processors that it can keep busy or half of all, those of which the least is promised`() {
+    @Test func `a share gets the processors that it keeps busy or half of all, those of which the least is promised`() {
         let rooms = ProcessorRooms(processors: [2, 3, 6, 7])
         let first = rooms.take(percent: 50)
         #expect(first?.processors == [6, 7])

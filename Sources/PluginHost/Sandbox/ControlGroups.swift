@@ -184,7 +184,7 @@ final class ControlGroup: Sendable {
             let share = ProcessorShare(percent: percent, processors: processors)
             if Self.set(folder + "/cpu.max", share.unified) {
                 held.insert(.cpu)
-                _ = Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
+                Self.setWeight(folder, isUnified: true)
             }
         }
         if let count = limits.processCount, Self.set(folder + "/pids.max", "\(count + Self.own)") { held.insert(.pids) }
@@ -211,7 +211,7 @@ final class ControlGroup: Sendable {
             guard mkdir(folder, 0o755) == 0 else { continue }
             if settings.allSatisfy({ Self.set(folder + "/" + $0.name, $0.value) }) {
                 made[controller] = folder
-                if controller == .cpu { _ = Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)") }
+                if controller == .cpu { Self.setWeight(folder, isUnified: false) }
             } else {
                 rmdir(folder)
             }
@@ -237,10 +237,14 @@ final class ControlGroup: Sendable {
         guard controllers.contains(.cpu), let folder = byController[.cpu] else { return }
         _ = Self.set(folder + "/cpu.idle", yields ? "1" : "0")
         // With it goes the weight, which comes back as the usual one.
-        guard !yields else { return }
-        _ = isUnified
-            ? Self.set(folder + "/cpu.weight", "\(PluginPriority.weight)")
-            : Self.set(folder + "/cpu.shares", "\(PluginPriority.shares)")
+        if !yields { Self.setWeight(folder, isUnified: isUnified) }
+    }
+
+    private static func setWeight(_ folder: String, isUnified: Bool) {
+        _ =
+            isUnified
+            ? set(folder + "/cpu.weight", "\(PluginPriority.weight)")
+            : set(folder + "/cpu.shares", "\(PluginPriority.shares)")
     }
 
     /// Ends every process in it, those that are just being made too.
@@ -267,7 +271,9 @@ final class ControlGroup: Sendable {
         return Self.count("max", in: readText(folder + "/pids.events") ?? "")
     }
 
-    /// Removes it; its processes are gone or going. Each try may wait in the kernel.
+    /// Removes it.
+    ///
+    /// Its processes are gone or going. Each try may wait in the kernel.
     func remove() async {
         let isDone = await Worker.run(name: "wiz-groups") { [self] in tryRemove() }
         guard !isDone else { return }
