@@ -89,7 +89,7 @@ int wiz_mount_bind(const char *source, const char *target) {
 
 int wiz_allowed_processors(int32_t *processors, int capacity) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return -errno;
+    if (sched_getaffinity(getpid(), sizeof set, &set) != 0) return -errno;
     int count = 0;
     for (int number = 0; number < CPU_SETSIZE && count < capacity; number++) {
         if (CPU_ISSET(number, &set)) processors[count++] = number;

@@ -45,9 +45,10 @@ enum Launch {
         for path in options.joins { try join(path) }
         // Yielding more is always allowed; a plugin of a host that yields itself yields as much more.
         _ = nice(options.nice)
-        // Processors may have gone since the host looked; a plugin that may run on all of them is better than none.
         if !options.processors.isEmpty {
-            _ = wiz_set_processors(options.processors, Int32(options.processors.count))
+            let code = wiz_set_processors(options.processors, Int32(options.processors.count))
+            // They may have gone since the host looked; a plugin that may run on all of them is better than none.
+            if code != 0 { tell(LaunchError("keeping to its processors", -code).text, to: -1) }
         }
         if let stage = options.stage { try mount(options.mounts, on: stage) }
         try set(options.limits)

@@ -53,9 +53,9 @@ struct ReloadUnderLoadTests {
                 _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
             }
         }
+        let reached = Int((Double(load.answered) / (begin.duration(to: .now) / .seconds(1))).rounded())
         load.stop()
         for caller in callers { await caller.value }
-        let reached = Int((Double(load.count) / (begin.duration(to: .now) / .seconds(1))).rounded())
         await stage.end()
         try load.check(ledger: ledger.path + "/ledger")
         let sorted = flips.sorted()
@@ -219,7 +219,7 @@ final class Load: Sendable {
         }
     }
 
-    var count: Int { state.withLock { $0.calls.count } }
+    var answered: Int { state.withLock { $0.calls.count { $0.error == nil } } }
 
     var summary: String {
         state.withLock { state in

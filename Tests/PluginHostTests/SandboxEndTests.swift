@@ -91,20 +91,22 @@ struct SandboxEndTests {
         _ enforcement: Enforcement
     ) async throws {
         let place = try Place()
-        let own = ProcessorRooms().processors
+        let own = ProcessorRooms.ofHost()
         let width = ProcessorRooms.width(percent: 20, of: own.count)
         let heard = Heard()
         let order = place.order(["roam"], limits: ProcessLimits(cpuPercent: 20), enforcement: enforcement)
         let process = try await testLauncher().launch(order, line: heard.hear)
         #expect(await process.end().cause.isSuccess)
         let lines = heard.texts(.standardOutput)
-        let has = own.suffix(width).map(String.init).joined(separator: ",")
-        #expect(lines.contains("has \(has)"), "\(lines)")
+        let has = try #require(lines.first { $0.hasPrefix("has ") }).dropFirst(4).split(separator: ",")
+        let processors = has.compactMap { Int32($0) }
+        #expect(processors.count == width && Set(processors).isSubset(of: own), "\(lines)")
         guard width < own.count else { return }
         let mayRoam = enforcement == .off
         #expect(lines.contains("takes all: \(mayRoam ? 0 : -EPERM)"), "\(lines)")
         let line = try #require(process.isolation["cpu"])
-        #expect(line.mechanism?.hasSuffix(", on \(ProcessorRoom.text(Array(own.suffix(width))))") == true)
+        let verb = mayRoam ? "begins on" : "on"
+        #expect(line.mechanism?.hasSuffix(", \(verb) \(ProcessorRoom.text(processors))") == true)
     }
 
     @Test func `an endless loop is held to its share of a core, or ended`() async throws {
@@ -114,17 +116,22 @@ struct SandboxEndTests {
             $0.watchInterval = .milliseconds(100)
         }
         let heard = Heard()
-        let order = place.order(["spin"], limits: ProcessLimits(cpuPercent: 5))
+        let order = place.order(["spin"], limits: ProcessLimits(cpuPercent: 40))
         let process = try #require(try await launcher.launch(order, line: heard.hear) as? SystemProcess)
         if process.group?.controllers.contains(.cpu) == true {
             let root = try #require(process.root)
             let before = ProcessTree.usage(of: root).cpu
             try await Task.sleep(for: .seconds(1))  // allowed: what it uses within a second is measured
             let used = ProcessTree.usage(of: root).cpu - before
-            #expect(used < .milliseconds(200))
+            #expect(used < .milliseconds(700))
             // It has all that it may have, and makes way for others; kernels before 5.15 have no such file.
             let files = process.group?.joins.map { $0.replacing("cgroup.procs", with: "cpu.idle") } ?? []
-            #expect(files.compactMap { readText($0) }.allSatisfy { $0 == "1\n" })
+            if let file = files.first(where: { readText($0) != nil }) {
+                // The test's own time limit is the bound; the kernel tells nobody.
+                while readText(file) != "1\n" { try await Task.sleep(for: .milliseconds(20)) }  // allowed: as said
+            } else {
+                print("this kernel has no idle groups: making way is not tried")
+            }
             process.kill()
             #expect(await process.end().cause == .signalled(SIGKILL))
         } else {

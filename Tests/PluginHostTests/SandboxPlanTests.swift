@@ -184,10 +184,10 @@ struct SandboxPlanTests {
         #expect(tree.read(name + "/memory.oom.group") == "1")
         #expect(tree.read(name + "/cpu.max") == "100000 200000")
         #expect(tree.read(name + "/cpu.weight") == "33")
-        group.yieldsToAll(true)
+        group.yieldsToPeers(true)
         #expect(tree.read(name + "/cpu.idle") == "1")
         tree.write(name + "/cpu.weight", "99")
-        group.yieldsToAll(false)
+        group.yieldsToPeers(false)
         #expect(tree.read(name + "/cpu.idle") == "0" && tree.read(name + "/cpu.weight") == "33")
         #expect(tree.read(name + "/pids.max") == "8")
         #expect(group.joins == [tree.path + "/wizmesh-group/cgroup.procs"])
@@ -256,16 +256,37 @@ struct SandboxPlanTests {
             meter.weigh(UsageSample(cpu: .milliseconds(cpu)), at: .milliseconds(time))
             return meter.isGreedy
         }
-        #expect(!weigh(0, 0) && !weigh(90, 250))
-        #expect(weigh(190, 500))
+        // Its start does not count.
+        #expect(!weigh(0, 0) && !weigh(50, 50) && !weigh(150, 250))
+        #expect(!weigh(240, 500) && weigh(340, 750))
         // Too soon to tell: a clock of ten milliseconds.
-        #expect(weigh(190, 520))
+        #expect(weigh(340, 770))
         // It takes more than half, and then stands still until its group lets it go on.
-        #expect(weigh(260, 750) && weigh(260, 1000) && weigh(340, 1250))
-        #expect(weigh(340, 1500) && weigh(390, 2000) && !weigh(390, 2250) && !weigh(470, 2500))
-        var free = UsageMeter(ProcessLimits(cpuPercent: 50), held: [])
-        for second in 0..<3 { free.weigh(UsageSample(cpu: .seconds(second)), at: .seconds(second)) }
+        #expect(weigh(410, 1000) && weigh(410, 1250) && weigh(490, 1500))
+        #expect(weigh(490, 1750) && weigh(540, 2250) && !weigh(540, 2500) && !weigh(620, 2750))
+    }
+
+    @Test(arguments: [(percent: 5, burst: 10), (percent: 10, burst: 20), (percent: 50, burst: 20)])
+    func `who works for a moment now and then does not make way`(_ percent: Int, _ burst: Int) {
+        for interval in [50, 250] {
+            var meter = UsageMeter(ProcessLimits(cpuPercent: percent), held: [.cpu])
+            for step in 0..<100 {
+                let cpu = Duration.milliseconds(step * interval / 1000 * burst)
+                meter.weigh(UsageSample(cpu: cpu), at: .milliseconds(step * interval))
+                #expect(!meter.isGreedy)
+            }
+        }
+        // Where no group holds it, none can make way.
+        var free = UsageMeter(ProcessLimits(cpuPercent: percent), held: [])
+        for second in 0..<4 { free.weigh(UsageSample(cpu: .seconds(second)), at: .seconds(second)) }
         #expect(!free.isGreedy)
+    }
+
+    @Test func `a plugin without a sandbox is told its processors, too`() throws {
+        var facts = Self.facts
+        facts.processors = [1, 3]
+        let plan = BarePlan(Self.order(LaunchPermissions()), program: try Self.program(), facts: facts, isOff: true)
+        #expect(plan.arguments.joined(separator: " ").contains("--nice 5 --processors 1,3 "))
     }
 
     @Test func `groups of two launchers of one host never have one name`() async {
@@ -307,7 +328,7 @@ struct SandboxPlanTests {
     }
 
     @Test func `a share gets the processors that it keeps busy or half of all, those of which the least is promised`() {
-        let rooms = ProcessorRooms(processors: [2, 3, 6, 7])
+        let rooms = ProcessorRooms { [2, 3, 6, 7] }
         let first = rooms.take(percent: 50)
         #expect(first?.processors == [6, 7])
         var second = rooms.take(percent: 150)
@@ -317,9 +338,10 @@ struct SandboxPlanTests {
         // What was given back is promised anew.
         second = nil
         #expect(second == nil && rooms.take(percent: 1)?.processors == [2, 3])
-        #expect(ProcessorRooms(processors: [0]).take(percent: 10) == nil)
-        #expect(ProcessorRooms(processors: []).take(percent: 10) == nil)
-        let own = ProcessorRooms().processors
+        #expect(ProcessorRooms { [0] }.take(percent: 10) == nil)
+        #expect(ProcessorRooms { [] }.take(percent: 10) == nil)
+        #expect(ProcessorRooms { [] }.count > 0)
+        let own = ProcessorRooms.ofHost()
         #expect(!own.isEmpty && Set(own).count == own.count)
         withExtendedLifetime(first) {}
     }

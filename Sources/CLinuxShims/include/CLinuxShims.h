@@ -62,9 +62,9 @@ int wiz_set_child_subreaper(void);
 int wiz_unshare_mounts(void);
 int wiz_mount_tmpfs(const char *folder, const char *options);
 int wiz_mount_bind(const char *source, const char *target);
-// The processors that this process may run on, at most capacity of them; how many there are, or -errno.
+// The processors that this process, by its first thread, may run on, at most capacity of them; how many there are, or -errno.
 int wiz_allowed_processors(int32_t *processors, int capacity);
-// From now on this process and its children run on these alone.
+// From now on the calling thread and what it starts run on these alone, as far as there are such.
 int wiz_set_processors(const int32_t *processors, int count);
 // Numbers of processors are below this.
 int32_t wiz_max_processors(void);

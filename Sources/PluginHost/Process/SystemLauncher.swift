@@ -53,7 +53,6 @@ public final class SystemLauncher: ProcessLauncher {
     let machine: Machine
     private let watchdog: Watchdog
     private let groups: ControlGroups
-    private let rooms = ProcessorRooms()
     private let availability = Mutex<Task<String?, Never>?>(nil)
 
     /// A launcher for this machine.
@@ -228,7 +227,7 @@ public final class SystemLauncher: ProcessLauncher {
 
     /// The processors of a process with a limited share of them.
     private func takeRoom(_ order: LaunchOrder, _ facts: inout SandboxFacts) -> ProcessorRoom? {
-        let room = order.limits.cpuPercent.flatMap { rooms.take(percent: $0) }
+        let room = order.limits.cpuPercent.flatMap { ProcessorRooms.shared.take(percent: $0) }
         facts.processors = room?.processors ?? []
         return room
     }
@@ -244,7 +243,7 @@ public final class SystemLauncher: ProcessLauncher {
             Result { () throws(LaunchFailure) in
                 let folder = try LaunchFolder(account: account, filter: filter)
                 if order.permissions.storage { try makeDataFolder(order.dataFolder, account) }
-                let count = room.isEmpty ? rooms.processors.count : room.count
+                let count = room.isEmpty ? ProcessorRooms.shared.count : room.count
                 return (folder, groups.make(order.label, order.limits, processors: count))
             }
         }

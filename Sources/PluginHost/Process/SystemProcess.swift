@@ -1,5 +1,6 @@
 // One plugin process while it runs: the launcher's process as swift-subprocess sees it, the plugin's own inside the sandbox,
-// who may end it and why, and how it ended. Everything that belongs to it (group, proxy, folder) goes when it ends.
+// who may end it and why, and how it ended. Everything that belongs to it (group, room, proxy, folder) goes
+// when it ends.
 
 import CLinuxShims
 import Glibc
@@ -34,6 +35,8 @@ final class SystemProcess: RunningProcess {
         var verdict: ExitCause?
         var isTerminating = false
         var isKilled = false
+        /// Whether its group lets others go first.
+        var yields = false
         /// What ended it was the host, in place of a signal's default effect that a first process does not have.
         var standIn: Int32?
     }
@@ -124,8 +127,14 @@ final class SystemProcess: RunningProcess {
     }
 
     func kill() {
-        state.withLock { $0.isKilled = true }
-        group?.kill()
+        state.withLock { state in
+            state.isKilled = true
+            // Its end is work, too, and must not wait for others.
+            if state.yields { group?.yieldsToPeers(false) }
+            state.yields = false
+        }
+        // The kernel may let whoever asks wait for others who change groups.
+        if let group { Worker.start(name: "wiz-groups") { group.kill() } }
         send(SIGKILL)
         guard let outer = root else { return }
         if isolation["processes"]?.isEnforced != true {
@@ -136,6 +145,15 @@ final class SystemProcess: RunningProcess {
             // bubblewrap ends with its child, and the supervisor with its last; should one not, it is made to.
             try? await Task.sleep(for: .seconds(2))
             if self.root == outer { _ = wiz_kill(outer, SIGKILL) }
+        }
+    }
+
+    /// Lets others go first, or no longer.
+    func yieldsToPeers(_ yields: Bool) {
+        state.withLock { state in
+            guard !state.isKilled, !state.isEnded else { return }
+            group?.yieldsToPeers(yields)
+            state.yields = yields
         }
     }
 
@@ -172,6 +190,7 @@ final class SystemProcess: RunningProcess {
         let starved = pieces.group?.wasOutOfMemory == true
         pieces.egress?.stop()
         await pieces.group?.remove()
+        withExtendedLifetime(pieces.room) {}
         if let verdict { return ProcessEnd(cause: verdict, lastLines: tail.lines) }
         if starved, let limit = limits.memoryBytes {
             return ProcessEnd(cause: .outOfMemory(limit: limit), lastLines: tail.lines)

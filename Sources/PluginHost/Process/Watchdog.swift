@@ -1,7 +1,7 @@
 // Looks at what processes use, four times a second, and ends those that use more than they may where no control group holds
 // them: memory, processor time, and starting processes without end. One that takes nearly all of its share of processor time
-// makes way for all others while it does. The meter is pure; samples come from /proc. The watchdog
-// has a thread of its own, so that it looks in time whatever the host's tasks are doing.
+// makes way for others while it does. The meter is pure; samples come from /proc. The watchdog has a thread of its own, so
+// that it looks in time whatever the host's tasks are doing.
 
 import CLinuxShims
 import Glibc
@@ -36,6 +36,7 @@ struct UsageMeter: Sendable {
     private var overCPUSince: Duration?
     /// Whether it takes nearly all of its share of processor time: then it waits for those who take little of theirs.
     private(set) var isGreedy = false
+    private var firstLook: Duration?
     private var lastCPU: (at: Duration, used: Duration)?
     private var lastGreed = Duration.zero
     private var starting = 0
@@ -48,19 +49,24 @@ struct UsageMeter: Sendable {
         isPressing = limits.memoryBytes != nil && !held.contains(.memory)
     }
 
-    /// Takes a sample of any look: what took three quarters of its share is greedy until it took less than half of it for a
-    /// second, which is the longest time that its group lets it stand still.
+    /// Takes a sample of any look: what took three quarters of its share is greedy, until it took less than half for a second.
+    ///
+    /// Of a process that begins nothing is said, since its start is no greed, nor of less than three ticks of its clock: a
+    /// small share is held by its quota alone, which lets it run for moments.
     mutating func weigh(_ sample: UsageSample, at now: Duration) {
         guard let percent = limits.cpuPercent, held.contains(.cpu) else { return }
+        let begin = firstLook ?? now
+        firstLook = begin
+        guard now - begin >= .milliseconds(100) else { return }
         guard let last = lastCPU else {
             lastCPU = (now, sample.cpu)
             return
         }
-        // A process clock ticks ten milliseconds at a time.
-        guard now - last.at >= .milliseconds(40) else { return }
+        guard now - last.at >= .milliseconds(100) else { return }
         lastCPU = (now, sample.cpu)
-        let share = (sample.cpu - last.used) / (now - last.at) * 100 / Double(percent)
-        if share >= (isGreedy ? 0.5 : 0.75) { (isGreedy, lastGreed) = (true, now) }
+        let used = sample.cpu - last.used
+        let share = used / (now - last.at) * 100 / Double(percent)
+        if used >= .milliseconds(30), share >= (isGreedy ? 0.5 : 0.75) { (isGreedy, lastGreed) = (true, now) }
         if now - lastGreed >= .seconds(1) { isGreedy = false }
     }
 
@@ -201,7 +207,7 @@ final class Watchdog: Sendable {
         sample.refusedStarts = watched.process.group?.refusedStarts ?? 0
         let wasGreedy = watched.meter.isGreedy
         watched.meter.weigh(sample, at: now)
-        if watched.meter.isGreedy != wasGreedy { watched.process.group?.yieldsToAll(!wasGreedy) }
+        if watched.meter.isGreedy != wasGreedy { watched.process.yieldsToPeers(!wasGreedy) }
         let cause = isUsual ? watched.meter.take(sample, at: now) : watched.meter.takeMemory(sample, at: now)
         if let cause { watched.process.kill(because: cause) }
     }

@@ -1,6 +1,6 @@
 // Control groups: a group for each process that sets a limit, of version 2 where the host may make them, else of version 1
-// for the controllers that are free. The launcher joins before it runs anything, so that no process is ever outside. Groups
-// lie beside that of the host: the kernel weighs those against each other that lie beside each other.
+// for the controllers that are free. The launcher joins before it runs anything, so that no process is ever outside. The
+// kernel weighs groups against those that lie beside them: they lie in the host's own group, or beside its leaf.
 
 import CLinuxShims
 import Glibc
@@ -91,7 +91,7 @@ final class ControlGroups: Sendable {
             }
             let parent = mount + (own == "/" ? "" : own)
             if access(parent, W_OK) != 0 {
-                reasons[controller] = "\(parent) is not this user's"
+                reasons[controller] = "no groups in \(parent): \(errorText(errno))"
             } else {
                 parents[controller] = parent
                 sweep(parent)
@@ -232,8 +232,8 @@ final class ControlGroup: Sendable {
     /// What it is, for reports.
     var version: String { isUnified ? "cgroup v2" : "cgroup v1" }
 
-    /// Lets its processes run when nothing else wants to, or again by their weight; nothing changes on kernels before 5.15.
-    func yieldsToAll(_ yields: Bool) {
+    /// Lets its processes run when nothing beside them wants to, or again by their weight; kernels before 5.15 cannot.
+    func yieldsToPeers(_ yields: Bool) {
         guard controllers.contains(.cpu), let folder = byController[.cpu] else { return }
         _ = Self.set(folder + "/cpu.idle", yields ? "1" : "0")
         // With it goes the weight, which comes back as the usual one.
@@ -275,22 +275,23 @@ final class ControlGroup: Sendable {
     ///
     /// Its processes are gone or going. Each try may wait in the kernel.
     func remove() async {
-        let isDone = await Worker.run(name: "wiz-groups") { [self] in tryRemove() }
-        guard !isDone else { return }
-        Worker.start(name: "wiz-groups") { [self] in
+        guard await !tryRemove() else { return }
+        Task.detached { [self] in
             // The last process leaves a group a moment after it was waited for, or later where the kernel keeps it.
-            var milliseconds: UInt32 = 20
+            var pause = Duration.milliseconds(20)
             for _ in 0..<100 {
-                usleep(milliseconds * 1000)
-                if tryRemove() { return }
-                milliseconds = min(milliseconds * 2, 1000)
+                try? await Task.sleep(for: pause)
+                if await tryRemove() { return }
+                pause = min(pause * 2, .seconds(1))
             }
         }
     }
 
     /// Whether no folder of it is left that could be removed later.
-    private func tryRemove() -> Bool {
-        folders.filter { rmdir($0) != 0 && errno == EBUSY }.isEmpty
+    private func tryRemove() async -> Bool {
+        await Worker.run(name: "wiz-groups") { [folders] in
+            folders.filter { rmdir($0) != 0 && errno == EBUSY }.isEmpty
+        }
     }
 
     static func set(_ path: String, _ value: String) -> Bool {

@@ -115,7 +115,9 @@ extension IsolationReport {
         }
         if let percent = limits.cpuPercent {
             let rule = "at most \(percent) % of a core"
-            let room = facts.processors.isEmpty ? "" : ", on \(ProcessorRoom.text(facts.processors))"
+            let room =
+                facts.processors.isEmpty
+                ? "" : ", \(facts.hasFilter ? "on" : "begins on") \(ProcessorRoom.text(facts.processors))"
             lines.append(
                 held(.cpu)
                     ? Line(subject: "cpu", rule: rule, mechanism: version + room)

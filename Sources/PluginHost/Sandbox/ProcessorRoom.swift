@@ -1,6 +1,7 @@
-// Which processors a process with a limited share of them may run on, so that it never holds all of them at once: whoever
-// wakes on a processor that works on something else may wait for a tick of the kernel, some milliseconds, and on a free one
-// never does. And the share itself, as groups are told it. The choice is pure arithmetic; the launcher sets it.
+// Which processors a process with a limited share of them may run on, so that it does not hold all of them at once unless its
+// share is that large: whoever wakes on a processor that works on something else may wait for a tick of the kernel, some
+// milliseconds, and on a free one does not. And the share itself, as groups are told it. The choice is arithmetic; the
+// launcher's program sets it.
 
 import CLinuxShims
 import Glibc
@@ -8,33 +9,40 @@ import Synchronization
 
 /// Hands out the processors of this host to the processes of its plugins.
 final class ProcessorRooms: Sendable {
-    /// The processors that the host itself may run on.
-    let processors: [Int32]
-    /// How many percent of each are promised.
-    private let promised: Mutex<[Int]>
+    /// Those of this process, whichever launcher asks.
+    static let shared = ProcessorRooms()
+    private let allowed: @Sendable () -> [Int32]
+    /// How many percent of each processor are promised.
+    private let promised = Mutex<[Int32: Int]>([:])
 
-    /// - Parameter processors: Those that the host may run on; nil: as the kernel says.
-    init(processors: [Int32]? = nil) {
-        self.processors = processors ?? Self.allowed()
-        promised = Mutex(Array(repeating: 0, count: self.processors.count))
+    /// - Parameter allowed: Those that the host may run on at the moment.
+    init(allowed: @escaping @Sendable () -> [Int32] = ProcessorRooms.ofHost) { self.allowed = allowed }
+
+    /// How many processors the host may run on.
+    var count: Int {
+        let count = allowed().count
+        return count > 0 ? count : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     }
 
     /// Takes room for a share: as many processors as it can keep busy, and no fewer than half of them all, so that the kernel
     /// still finds a free one; those that the least is promised of, and of equals the last: most interrupts go to the first.
     ///
-    /// - Returns: the room, which is given back when it is let go; nil where a share is as large as the machine.
+    /// - Returns: the room, which is given back when it is let go; nil where a share is as large as the machine, and where
+    ///   the kernel does not tell its processors.
     func take(percent: Int) -> ProcessorRoom? {
+        let processors = allowed()
         let width = Self.width(percent: percent, of: processors.count)
         guard width < processors.count else { return nil }
         let each = max(1, percent / width)
         let chosen = promised.withLock { promised in
-            let chosen = promised.indices.sorted { (promised[$0], -$0) < (promised[$1], -$1) }.prefix(width).sorted()
-            for index in chosen { promised[index] += each }
+            let byPromise = processors.sorted { (promised[$0, default: 0], -$0) < (promised[$1, default: 0], -$1) }
+            let chosen = byPromise.prefix(width).sorted()
+            for processor in chosen { promised[processor, default: 0] += each }
             return chosen
         }
-        return ProcessorRoom(processors: chosen.map { processors[$0] }) { [weak self] in
+        return ProcessorRoom(processors: chosen) { [weak self] in
             self?.promised.withLock { promised in
-                for index in chosen { promised[index] -= each }
+                for processor in chosen { promised[processor, default: 0] -= each }
             }
         }
     }
@@ -42,14 +50,15 @@ final class ProcessorRooms: Sendable {
     /// How many processors a share gets.
     static func width(percent: Int, of count: Int) -> Int { min(count, max(1, (percent + 99) / 100, count / 2)) }
 
-    private static func allowed() -> [Int32] {
+    /// As the kernel tells them; none where it has more than it tells of.
+    static func ofHost() -> [Int32] {
         var found = [Int32](repeating: 0, count: Int(wiz_max_processors()))
         let count = wiz_allowed_processors(&found, Int32(found.count))
         return Array(found.prefix(Int(max(0, count))))
     }
 }
 
-/// The processors of one process, its own until this is let go.
+/// The processors that one process may run on, promised to it until this is let go.
 final class ProcessorRoom: Sendable {
     let processors: [Int32]
     private let giveBack: @Sendable () -> Void
@@ -90,9 +99,9 @@ struct ProcessorShare: Hashable, Sendable {
     ///   - processors: On how many it may run at once.
     init(percent: Int, processors: Int) {
         let (percent, all) = (max(1, percent), max(1, processors) * 100)
-        // The kernel takes no period above a second, and no quota below a millisecond.
+        // The kernel takes no period above a second, and no quota below a millisecond: a hundredth of the shortest period here.
         period = percent >= all ? 100_000 : min(1_000_000, 100_000 * all / (all - percent))
-        quota = max(1000, period / 100 * percent)
+        quota = period / 100 * percent
     }
 
     /// As `cpu.max` says it.
