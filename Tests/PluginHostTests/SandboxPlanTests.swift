@@ -257,7 +257,7 @@ struct SandboxPlanTests {
             return meter.isGreedy
         }
         // Its start does not count.
-        #expect(!weigh(0, 0) && !weigh(50, 50) && !weigh(150, 250))
+        #expect(!weigh(0, 0) && !weigh(40, 40) && !weigh(150, 250))
         #expect(!weigh(240, 500) && weigh(340, 750))
         // Too soon to tell: a clock of ten milliseconds.
         #expect(weigh(340, 770))

@@ -127,12 +127,11 @@ final class SystemProcess: RunningProcess {
     }
 
     func kill() {
-        state.withLock { state in
+        let yields = state.withLock { state in
             state.isKilled = true
-            // Its end is work, too, and must not wait for others.
-            if state.yields { group?.yieldsToPeers(false) }
-            state.yields = false
+            return state.yields
         }
+        if yields { Task.detached { await self.stopYielding() } }
         // The kernel may let whoever asks wait for others who change groups.
         if let group { Worker.start(name: "wiz-groups") { group.kill() } }
         send(SIGKILL)
@@ -154,6 +153,15 @@ final class SystemProcess: RunningProcess {
             guard !state.isKilled, !state.isEnded else { return }
             group?.yieldsToPeers(yields)
             state.yields = yields
+        }
+    }
+
+    /// The end of what was killed is work, too: it lets others go first for a while, and not for ever.
+    private func stopYielding() async {
+        try? await Task.sleep(for: .milliseconds(250))
+        state.withLock { state in
+            if state.yields, !state.isEnded { group?.yieldsToPeers(false) }
+            state.yields = false
         }
     }
 

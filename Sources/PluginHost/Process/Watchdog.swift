@@ -57,12 +57,12 @@ struct UsageMeter: Sendable {
         guard let percent = limits.cpuPercent, held.contains(.cpu) else { return }
         let begin = firstLook ?? now
         firstLook = begin
-        guard now - begin >= .milliseconds(100) else { return }
+        guard now - begin >= .milliseconds(50) else { return }
         guard let last = lastCPU else {
             lastCPU = (now, sample.cpu)
             return
         }
-        guard now - last.at >= .milliseconds(100) else { return }
+        guard now - last.at >= .milliseconds(80) else { return }
         lastCPU = (now, sample.cpu)
         let used = sample.cpu - last.used
         let share = used / (now - last.at) * 100 / Double(percent)
